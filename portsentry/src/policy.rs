@@ -1,5 +1,6 @@
 //! Decides how to respond to events in the kernel: pure functions of state, sighting and time.
 
+mod awaited;
 mod banner;
 pub mod enforcement;
 pub mod hold;
@@ -21,6 +22,7 @@ pub mod trap;
 pub mod trouble;
 mod watched;
 
+pub use awaited::Awaited;
 pub use banner::Banner;
 pub use enforcement::Enforcement;
 pub use hold::{Hold, PREFIXES, Record, State, is_host, is_same_moment, name_of, network_of, prefix_of};

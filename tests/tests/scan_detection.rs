@@ -228,7 +228,7 @@ fn a_burst_is_judged_once_no_answer_can_come() {
         assert_eq!(daemon.log().count(line), 0, "its answers may still come");
         daemon.log().wait_for(&format!("{line}{scanner}/{scanner}"));
         let seen = suspect(&daemon, scanner);
-        assert_eq!((&seen["failed"], &seen["verdict"]), (&12.into(), &"fence".into()), "{seen}");
+        assert!(seen["failed"].as_u64() >= Some(6) && seen["verdict"] == "fence", "{seen}");
         let is_fence = detection == "fence";
         daemon.wait_until("the state", || daemon.fenced().contains(&scanner) == is_fence);
         let reach = if is_fence { Reach::Unexpected } else { Reach::Expected };

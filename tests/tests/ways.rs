@@ -10,9 +10,10 @@ use self::watch::{Watch, documented, log_word};
 use crate::metrics::ADDRESS;
 
 /// The ways that the tests below try, as `docs/register.md` names them.
-const WAYS: [&str; 28] = [
+const WAYS: [&str; 29] = [
     "in, block: probe",
     "in, fence: probe",
+    "in, fence: scan",
     "in, block: unreported",
     "in, fence: unreported",
     "in, block: unreported, without a daemon",
@@ -193,6 +194,24 @@ fn a_probe_fences_until_an_administrator_asks() {
     watch.begin(&daemon);
     watch.ask("unblock");
     watch.expect(Some(&daemon), "out, fence: administrator");
+}
+
+#[test]
+fn a_scan_that_avoids_traps_fences() {
+    let lab = Lab::new();
+    let setup = full(&lab, "-stcp")
+        .with("BLOCK_UNPROVEN", "0")
+        .with("SCAN_DETECTION", "fence")
+        .with("SCAN_MEMORY", "1");
+    let daemon = setup.start();
+    let mut watch = Watch::new(&setup, Family::V4);
+    // The report comes first.
+    let verdict = || setup.say(&format!("why --json {}", watch.source)).json()["suspect"]["verdict"].clone();
+    let last = watch.fail_until(2000, || verdict() == "report");
+    watch.wait_until("the report is recorded", || watch.look(None).history > 0);
+    watch.begin(&daemon);
+    watch.fail_until(last, || watch.look(None).kernel == "fenced");
+    watch.expect(Some(&daemon), "in, fence: scan");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, net::IpAddr, path::P
 use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin as By, Proof},
-    classify::{Kind, Protocol},
+    classify::Protocol,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::{
     instant::Time,
     kernel::{Observer, monotonic_ns, wall_time},
     notation,
-    policy::{BlockId, Ids, ScanKind, State, network_of},
+    policy::{BlockId, Ids, State, network_of},
     sink::{self, blocked_file, classic, id_file, origins::Origin, peer_file},
 };
 
@@ -241,7 +241,7 @@ impl Listed {
             proof: Proof::try_from(block.proof).map_or("unknown", Proof::name).into(),
             port: protocol.map(|_| block.port),
             protocol: protocol.map(|protocol| protocol.name().into()),
-            kind: kind_of(block),
+            kind: classic::entry_type(block),
             hits: block.hits,
             dropped: block.dropped,
             id: None,
@@ -253,21 +253,11 @@ impl Listed {
     }
 }
 
-/// Returns the kind of the scan, or of the last probe, that led to a block or fence.
-#[must_use]
-pub fn kind_of(block: &Block) -> Option<String> {
-    if let Some(scan) = ScanKind::of_fence(block) {
-        return Some(scan.name().into());
-    }
-    let kind = Kind::try_from(block.kind).ok()?;
-    Some(classic::scan_type(kind, block.flags).trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use portsentry_common::scan::Evidence;
+    use portsentry_common::classify::Kind;
 
     use super::*;
     use crate::policy::name_of;
@@ -407,9 +397,5 @@ mod tests {
         );
         assert_eq!(name_of(odd.address), "203.0.113.0/24");
         assert_eq!((odd.kind, odd.proof, odd.protocol), (None, "unknown".into(), None));
-        for (form, expected) in [(0, "slow scan"), (Evidence::SWEEP, "sweep")] {
-            let scan = Block { origin: By::Scan as u8, form, ..block };
-            assert_eq!(kind_of(&scan).as_deref(), Some(expected));
-        }
     }
 }

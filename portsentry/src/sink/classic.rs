@@ -4,12 +4,13 @@ use std::{fmt::Display, time::SystemTime};
 
 use jiff::{Timestamp, tz::TimeZone};
 use portsentry_common::{
+    block::Block,
     classify::{Kind, Protocol},
     parse::TcpFlags,
 };
 
 use super::Named;
-use crate::policy::Sighting;
+use crate::policy::{ScanKind, Sighting};
 
 /// Returns 1.2's name for a kind of probe. (`TCP NULL scan` starts with a space, so that the line has two.)
 #[must_use]
@@ -36,6 +37,16 @@ pub fn sighting_type(sighting: &Sighting) -> String {
         Some(scan) => scan.kind().name().into(),
         None => scan_type(sighting.kind, sighting.flags),
     }
+}
+
+/// Returns the name of the scan, or of the last probe's kind, that led to an entry of the maps.
+#[must_use]
+pub fn entry_type(block: &Block) -> Option<String> {
+    if let Some(scan) = ScanKind::of_fence(block) {
+        return Some(scan.name().into());
+    }
+    let kind = Kind::try_from(block.kind).ok()?;
+    Some(scan_type(kind, block.flags).trim().to_owned())
 }
 
 /// Returns both PortSentrys' text for a combination of control bits without a name.

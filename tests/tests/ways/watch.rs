@@ -39,7 +39,7 @@ pub(super) fn documented() -> BTreeMap<String, Row> {
 pub(super) struct Look {
     pub(super) kernel: &'static str,
     pub(super) held: i64,
-    history: usize,
+    pub(super) history: usize,
     evidence: usize,
     log: usize,
     events: usize,
@@ -249,6 +249,22 @@ impl<'lab> Watch<'lab> {
     pub(super) fn come(&self) {
         let _probe = self.probe();
         self.wait_until("the kernel holds it", || self.look(None).kernel != "free");
+    }
+
+    /// Connects to one port without a service or trap after another until that has an effect. Returns the next port.
+    pub(super) fn fail_until(&self, first: u16, holds: impl Fn() -> bool) -> u16 {
+        let host = Family::of(self.source).host();
+        let mut ports = first..first + 24;
+        while !holds() {
+            let port = ports.next().expect("an effect");
+            // Once the source is fenced, the port accepts.
+            let _ = self.setup.lab().scanner.connect_from(
+                self.source,
+                SocketAddr::new(host, port),
+                Duration::from_millis(300),
+            );
+        }
+        ports.start
     }
 
     /// Waits until all effects of the block or fence are complete, so that another way can begin.

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::awaited::Awaited;
-use crate::{config::Config, kernel};
+use crate::{config::Config, kernel, policy::Awaited};
 
 /// Share of the time that each of the larger tasks may take: one part in this many.
 const SHARE: u32 = 20;

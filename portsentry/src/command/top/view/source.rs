@@ -7,8 +7,9 @@ use portsentry_common::{block::Block, classify::Protocol};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    inspect::{held::kind_of, would::Would},
+    inspect::would::Would,
     policy::{ScanKind, State, name_of},
+    sink::classic,
 };
 
 /// A source.
@@ -107,7 +108,7 @@ impl Source {
     pub(in crate::command::top) fn kind(&self) -> String {
         match &self.held {
             Held::Now { block, .. } if block.port == 0 => "administrator".into(),
-            Held::Now { block, .. } => kind_of(block).unwrap_or_else(|| "unknown".into()),
+            Held::Now { block, .. } => classic::entry_type(block).unwrap_or_else(|| "unknown".into()),
             Held::Not(would) => would.kind.clone(),
         }
     }
