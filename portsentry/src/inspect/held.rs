@@ -257,10 +257,9 @@ impl Listed {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use portsentry_common::classify::Kind;
-
     use super::*;
     use crate::policy::name_of;
+    use portsentry_common::classify::Kind;
 
     fn listed(address: &str, second: u64, dropped: u64) -> Listed {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
