@@ -3,6 +3,8 @@
 mod explain;
 mod fleet;
 mod learned;
+mod list;
+mod report;
 mod since;
 mod verb;
 
@@ -13,10 +15,12 @@ use clap::{Args, Parser, ValueEnum};
 pub use self::explain::Explain;
 pub use self::fleet::{Allow, Judge, Peers};
 pub use self::learned::{Forget, Served};
+pub use self::list::{Format, List, Selection};
+pub use self::report::Report;
 pub use self::since::Since;
 pub use self::verb::{
-    Block, Check, Confirm, Doctor, Down, Events, History, List, Notify, Reload, Review, Selection, Setup,
-    Status, Target, Top, Unblock, Verb, Why, network,
+    Block, Check, Confirm, Doctor, Down, Events, History, Notify, Reload, Review, Setup, Status, Target, Top,
+    Unblock, Verb, Why, network,
 };
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},

@@ -17,6 +17,7 @@ mod observed;
 mod options;
 mod peers;
 mod reload;
+mod report;
 mod review;
 mod run;
 mod served;
@@ -54,6 +55,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Reload(reload)) => reload::run(cli, *reload),
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
+        Some(Verb::Report(report)) => report::run(cli, report),
         Some(Verb::Events(events)) => events::run(cli, events),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
         Some(Verb::Setup(setup)) => setup::run(cli, setup),

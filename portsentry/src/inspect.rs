@@ -14,5 +14,6 @@ pub mod report;
 pub mod sample;
 pub mod scans;
 pub mod select;
+pub mod stream;
 pub mod subject;
 pub mod would;

@@ -18,6 +18,7 @@ mod netlink;
 mod notation;
 pub mod policy;
 mod pppoe;
+pub mod report;
 pub mod sandbox;
 pub mod sanitize;
 pub mod sink;

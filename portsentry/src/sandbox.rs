@@ -96,6 +96,15 @@ impl Sandbox {
     }
 }
 
+/// Confines a command that reads texts from outside: it can write only to `directory`, execute nothing, and keeps only
+/// the capabilities for files of other owners.
+pub fn confine(directory: Option<&Path>) -> Result<(), Error> {
+    let directory = directory.map(|path| if path == Path::new("") { Path::new(".") } else { path });
+    let places: Vec<PathBuf> = directory.into_iter().map(Path::to_path_buf).collect();
+    restrict(&places, None)?;
+    Privileges::of_files().keep(Account::current())
+}
+
 fn is_wanted(config: &Config) -> bool {
     config.sandbox && !config.runs_commands()
 }

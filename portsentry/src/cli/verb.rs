@@ -11,9 +11,11 @@ use super::{
     Explain, Flags,
     fleet::{Allow, Peers},
     learned::{Forget, Served},
+    list::List,
+    report::Report,
     since::{Since, since},
 };
-pub use crate::inspect::select::{Selection, network};
+pub use crate::inspect::select::network;
 use crate::policy::register::HistoryAction;
 
 /// Longest block that is not permanent, in seconds: a hundred years.
@@ -51,6 +53,8 @@ pub enum Verb {
     Forget(Forget),
     /// Print past blocks and fences from the history file
     History(History),
+    /// Report on a period: when, what, who, how it ended, and what deserves a decision
+    Report(Report),
     /// Print events: probes, blocks, fences, releases, errors
     Events(Events),
     /// Have the running daemon read its configuration again; return when it is in effect
@@ -102,20 +106,6 @@ pub struct Check {
     /// Take warnings as errors (exit status 3)
     #[arg(long)]
     pub strict: bool,
-    /// Print JSON, for programs
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `list`.
-#[derive(Clone, Debug, Args)]
-pub struct List {
-    /// The sources, and their order.
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Print times in UTC
-    #[arg(long)]
-    pub utc: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

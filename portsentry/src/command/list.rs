@@ -1,5 +1,8 @@
 //! `portsentry list`: lists blocked and fenced hosts and networks.
 
+mod export;
+mod firewall;
+mod stix;
 mod would;
 
 use super::{
@@ -15,6 +18,7 @@ use crate::{
         held::{self, Held, Listed},
         select::{Selection, Sort},
     },
+    instant::Time,
     policy::name_of,
     sink::origins::Origins,
 };
@@ -37,7 +41,11 @@ pub(super) fn run(cli: &Cli, list: &List) -> Exit {
     locate(&mut sources, &options::origins(&config));
     problems.iter().for_each(|problem| eprintln!("portsentry: {}", table::plain(problem)));
     looked::tell_left_out(&list.selection, sources.len(), left_out);
-    let text = if list.json { observed::json(&sources) } else { render(&sources, &Zone::new(list.utc)) };
+    let text = match list.format {
+        Some(format) => export::text(format, &sources, Time::now()),
+        None if list.json => observed::json(&sources),
+        None => render(&sources, &Zone::new(list.utc)),
+    };
     show::print(&text)
 }
 
@@ -139,9 +147,9 @@ mod tests {
     use super::*;
     use crate::inspect::select::Maker;
     use crate::policy::State;
-    use crate::{instant::Time, sink::origins::Origin};
+    use crate::sink::origins::Origin;
 
-    fn fenced(address: &str) -> Listed {
+    pub(super) fn fenced(address: &str) -> Listed {
         let time = |seconds| Time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         Listed {
             address: address.parse::<IpAddr>().unwrap().into(),

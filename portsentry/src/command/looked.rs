@@ -46,7 +46,7 @@ pub(super) fn try_look<T: DeserializeOwned>(
 }
 
 /// Asks the daemon. Returns the reason why it doesn't answer.
-fn ask<T: DeserializeOwned>(config: &Config, request: &Request) -> Result<T, String> {
+pub(super) fn ask<T: DeserializeOwned>(config: &Config, request: &Request) -> Result<T, String> {
     let Some(socket) = &config.control_socket else {
         return Err("CONTROL_SOCKET is off, so that no other user can ask the daemon".into());
     };

@@ -196,7 +196,8 @@ fn is_wanted(line: &HistoryLine, wanted: &Wanted) -> bool {
 }
 
 impl Entry {
-    fn new(past: HistoryLine, decided: &Decided) -> Self {
+    /// Returns the entry of a line, with the details in the evidence.
+    pub(super) fn new(past: HistoryLine, decided: &Decided) -> Self {
         let HistoryLine { time, network, name, port, protocol, kind, action, reason } = past;
         let is_probe = port != 0;
         let at = |is_fence| decided.at(network, time, is_fence);

@@ -56,6 +56,18 @@ pub enum Maker {
     Peer,
 }
 
+impl Maker {
+    /// Returns its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::List => "list",
+            Self::Peer => "peer",
+        }
+    }
+}
+
 /// Sort orders of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

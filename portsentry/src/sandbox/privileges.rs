@@ -41,7 +41,7 @@ impl Account {
     /// Only root can become another user.
     pub(super) fn find(name: Option<&str>) -> Result<Self, Error> {
         let failed = |errno: nix::Error| Error::System { what: "looking for a user", source: errno.into() };
-        let current = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
+        let current = Self::current();
         let user = match User::from_name(name.unwrap_or(USER)) {
             // getpwnam(3): no such user, or no user database.
             Err(nix::Error::ENOENT | nix::Error::ESRCH) => None,
@@ -54,6 +54,11 @@ impl Account {
             (None, Some(name)) => Err(Error::NoUser(name.into())),
             _ => Ok(current),
         }
+    }
+
+    /// Returns the user of this process.
+    pub(super) fn current() -> Self {
+        Self { user: geteuid().as_raw(), group: getegid().as_raw() }
     }
 
     fn is_current(self) -> bool {
@@ -87,6 +92,11 @@ impl Privileges {
         }
         needed.extend(others);
         Self(needed)
+    }
+
+    /// Returns the capabilities for files of other owners.
+    pub(super) fn of_files() -> Self {
+        Self(READING.into_iter().chain(FOREIGN).collect())
     }
 
     /// Whether `other` includes all of these.

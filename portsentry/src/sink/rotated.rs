@@ -150,6 +150,12 @@ impl Part {
         Ok(Some((content, is_cut)))
     }
 
+    /// Returns its length in bytes, compressed if it is.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Returns a reader of the whole file.
     #[must_use]
     pub fn reader(self) -> Box<dyn BufRead> {

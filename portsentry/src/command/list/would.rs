@@ -6,7 +6,7 @@ use super::super::{
     zone::Zone,
 };
 use crate::{
-    cli::List,
+    cli::{Format, List},
     config::Config,
     control::Request,
     exit::Exit,
@@ -26,7 +26,15 @@ pub(super) fn run(config: &Config, list: &List) -> Exit {
             Err(exit) => return exit,
         };
     looked::tell_left_out(&list.selection, sources.len(), left_out);
-    let text = if list.json { observed::json(&sources) } else { render(&sources, &Zone::new(list.utc)) };
+    let text = match list.format {
+        Some(Format::Json) => observed::json(&sources),
+        Some(_) => {
+            eprintln!("portsentry: --would lists sources that are not blocked: print a table, or --json");
+            return Exit::Usage;
+        }
+        None if list.json => observed::json(&sources),
+        None => render(&sources, &Zone::new(list.utc)),
+    };
     show::print(&text)
 }
 

@@ -70,7 +70,9 @@ pub enum FileChange {
 }
 
 /// An action on a source, as recorded in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HistoryAction {
     // 2.x's lines use this word for fences, too.
