@@ -70,6 +70,9 @@ _portsentry() {
             portsentry,reload)
                 cmd="portsentry__subcmd__reload"
                 ;;
+            portsentry,report)
+                cmd="portsentry__subcmd__report"
+                ;;
             portsentry,review)
                 cmd="portsentry__subcmd__review"
                 ;;
@@ -148,6 +151,9 @@ _portsentry() {
             portsentry__subcmd__help,reload)
                 cmd="portsentry__subcmd__help__subcmd__reload"
                 ;;
+            portsentry__subcmd__help,report)
+                cmd="portsentry__subcmd__help__subcmd__report"
+                ;;
             portsentry__subcmd__help,review)
                 cmd="portsentry__subcmd__help__subcmd__review"
                 ;;
@@ -212,7 +218,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock peers allow served forget history events reload down doctor setup confirm review notify completions held man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock peers allow served forget history report events reload down doctor setup confirm review notify completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -652,7 +658,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help)
-            opts="run check list status why explain top block unblock peers allow served forget history events reload down doctor setup confirm review notify completions held man help"
+            opts="run check list status why explain top block unblock peers allow served forget history report events reload down doctor setup confirm review notify completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -959,6 +965,20 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__help__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help__subcmd__review)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1122,7 +1142,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__list)
-            opts="-c -h --state --network --kind --origin --sort --limit --would --utc --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --state --network --kind --origin --sort --limit --would --utc --json --format --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1150,6 +1170,10 @@ _portsentry() {
                     ;;
                 --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain nft ipset csv json stix" -- "${cur}"))
                     return 0
                     ;;
                 --configfile)
@@ -1444,6 +1468,48 @@ _portsentry() {
                 return 0
             fi
             case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__report)
+            opts="-c -h --since --until --html --utc --json --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --configfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -9,3 +9,6 @@ pub mod style;
 pub mod summary;
 pub mod tally;
 pub mod who;
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod lab;
 pub mod mmdb;
 pub mod model;
+pub mod month;
 pub mod namespace;
 pub mod oracle;
 pub mod outcome;

@@ -11,6 +11,7 @@ mod gen_docs;
 mod lint;
 mod package;
 mod paths;
+mod report;
 mod repository;
 mod run;
 mod scope;
@@ -50,6 +51,8 @@ enum Verb {
     Test(test::Arguments),
     /// Measure the cost of a packet, compared with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),
+    /// Draw the report of a generated month
+    Report(report::Arguments),
     /// Measure how well scans without traps are detected, on generated traffic
     Detection(detection::Arguments),
     /// Test the kernel program on Debian's kernels, each booted in a virtual machine
@@ -86,6 +89,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Repository(arguments) => repository::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Report(arguments) => report::run(arguments),
         Verb::Detection(arguments) => detection::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),

@@ -65,6 +65,11 @@ pub(crate) fn vm() -> Result<()> {
     packages::install_missing_of_vm()
 }
 
+/// Installs a browser.
+pub(crate) fn browser() -> Result<()> {
+    packages::install_browser()
+}
+
 /// Returns an error unless this process is root.
 pub(crate) fn root(what: &str) -> Result<()> {
     if !shell::is_root() {

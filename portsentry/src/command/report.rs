@@ -5,6 +5,8 @@ mod text;
 
 use std::{path::Path, time::SystemTime};
 
+use portsentry_common::block::Proof;
+
 use self::progress::Progress;
 use super::{looked, observed, options, show, table, zone::Zone};
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
         stream::{Extent, Stream},
     },
     instant::Time,
+    policy::register::HistoryAction,
     report::{
         page,
         summary::{Material, Period, Summary, summary},
@@ -66,7 +69,8 @@ fn write(path: &Path, page: &str) -> Exit {
 }
 
 fn read(config: &Config, report: &cli::Report, zone: &Zone, origins: &Origins) -> Result<Summary, Error> {
-    let to = SystemTime::now();
+    let until = report.until.map(|until| until.resolve(zone.zone()).into());
+    let to = until.unwrap_or_else(SystemTime::now);
     let from = SystemTime::from(report.since.resolve(zone.zone())).min(to);
     let length = to.duration_since(from).unwrap_or_default();
     let before = from.checked_sub(length).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -117,11 +121,18 @@ fn read(config: &Config, report: &cli::Report, zone: &Zone, origins: &Origins) -
 fn ask(config: &Config, since: SystemTime, take: &mut impl FnMut(&Entry)) -> Result<Extent, String> {
     let wanted = Wanted { since: Some(Time(since)), ..Wanted::default() };
     let past: Past = looked::ask(config, &Request::History(wanted))?;
-    past.entries.iter().for_each(take);
+    for entry in &past.entries {
+        // 2.x's lines call a fence a block.
+        let is_fence = entry.action == HistoryAction::Blocked
+            && entry.proof.as_deref() == Some(Proof::None.name())
+            && !config.block_unproven;
+        let action = if is_fence { HistoryAction::Fenced } else { entry.action };
+        take(&Entry { action, ..entry.clone() });
+    }
     let mut problems = past.problems;
     if past.is_cut {
         problems.push("older entries are left out: only root and the daemon's user can read them all".into());
     }
     let lines = past.entries.len() as u64;
-    Ok(Extent { lines, torn: past.torn as u64, problems })
+    Ok(Extent { lines, torn: past.torn as u64, ambiguous: 0, problems })
 }

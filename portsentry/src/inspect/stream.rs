@@ -8,6 +8,7 @@ use std::{
 use super::{error::Error, past::Entry};
 use crate::{
     config::Config,
+    policy::register::HistoryAction,
     sink::{
         Decided, HistoryLine,
         rotated::{self, Part},
@@ -32,6 +33,8 @@ pub struct Extent {
     pub lines: u64,
     /// Number of lines in neither format.
     pub torn: u64,
+    /// Number of lines of 2.x about a block or a fence of which the evidence doesn't say which.
+    pub ambiguous: u64,
     /// Reasons why files or details are missing.
     pub problems: Vec<String>,
 }
@@ -68,7 +71,12 @@ impl Stream {
                 extent.lines += 1;
                 progress(before + at.min(length));
                 match HistoryLine::read(line) {
-                    Some(line) => take(Entry::new(line, &decided)),
+                    Some(line) => {
+                        let action = action(&line, &decided);
+                        extent.ambiguous += u64::from(action.is_none());
+                        let action = action.unwrap_or(line.action);
+                        take(Entry { action, ..Entry::new(line, &decided) });
+                    }
                     None => extent.torn += u64::from(!line.trim().is_empty()),
                 }
             };
@@ -80,6 +88,16 @@ impl Stream {
         progress(before);
         extent
     }
+}
+
+/// Returns the action, or `None` if it may be a fence or a block: 2.x's lines, which alone have a kind, call both a
+/// block.
+fn action(line: &HistoryLine, decided: &Decided) -> Option<HistoryAction> {
+    if line.action != HistoryAction::Blocked || line.kind.is_none() {
+        return Some(line.action);
+    }
+    let is = |is_fence| decided.at(line.network, line.time, is_fence).is_some();
+    if is(false) { Some(HistoryAction::Blocked) } else { is(true).then_some(HistoryAction::Fenced) }
 }
 
 /// Passes each line, and the number of bytes so far, to `take`.
@@ -124,7 +142,7 @@ mod tests {
         seen.sort();
         assert_eq!(seen, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
         assert_eq!((last, extent.torn), (length, 4), "a long line counts once for each piece");
-        let later = SystemTime::now() + std::time::Duration::from_secs(60);
+        let later = SystemTime::now() + std::time::Duration::from_mins(1);
         assert_eq!(Stream::open(&config, later).unwrap().length(), 0);
         let missing = Config { history_file: directory.path().join("none/history"), ..config };
         assert_eq!(Stream::open(&missing, SystemTime::UNIX_EPOCH).unwrap().length(), 0);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     escape::grouped,
-    summary::{Summary, Totals},
+    summary::Summary,
     tally::Tally,
     who::{self, Row, Where},
 };
@@ -38,14 +38,12 @@ pub fn news(summary: &Summary) -> Vec<String> {
         return vec!["The history doesn't cover the period before, so there is no comparison.".into()];
     }
     let mut news = Vec::new();
-    let counts: [(&str, fn(&Totals) -> u64); 4] = [
-        ("Sources", |it| it.sources),
-        ("Blocks", |it| it.blocked),
-        ("Fences", |it| it.fenced),
-        ("Reports without effect", |it| it.reported),
-    ];
-    for (what, count) in counts {
-        let (new, old) = (count(now), count(before));
+    for (what, new, old) in [
+        ("Sources", now.sources, before.sources),
+        ("Blocks", now.blocked, before.blocked),
+        ("Fences", now.fenced, before.fenced),
+        ("Reports without effect", now.reported, before.reported),
+    ] {
         if new != old {
             news.push(format!("{what}: {} after {}{}.", grouped(new), grouped(old), percent(new, old)));
         }
@@ -107,19 +105,22 @@ pub fn advice(summary: &Summary, tally: &Tally, origins: &Where<'_>) -> Vec<Advi
             format!("portsentry why {}", source.address.addr()),
         );
     }
-    let (regular, count) = who::offenders(tally, origins, |address, source| {
+    let days =
+        summary.period.to.0.duration_since(summary.period.from.0).unwrap_or_default().as_secs() / 86_400;
+    let regular = REGULAR.max(u32::try_from(days / 4).unwrap_or(u32::MAX));
+    let (found, count) = who::offenders(tally, origins, |address, source| {
         let (ports, has_more) = source.ports();
-        source.days() >= REGULAR
+        source.days() >= regular
             && source.blocked == 0
             && !has_more
             && ports.count() <= 2
             && !is_private(address.addr())
     });
-    if let Some(source) = regular.first() {
+    if let Some(source) = found.first() {
         let name = name_of(source.address);
         say(
             format!(
-                "{count} sources probed the same one or two ports on {REGULAR} days or more, as monitoring does: {name} first (ports {}).",
+                "{count} sources probed the same one or two ports on {regular} days or more, as monitoring does: {name} first (ports {}).",
                 source.ports
             ),
             "portsentry review".into(),

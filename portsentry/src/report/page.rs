@@ -1,6 +1,6 @@
 //! The report as one self-contained page of HTML: no script, and nothing from elsewhere.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -9,6 +9,7 @@ use super::{
     picture,
     style::{self, NAMED},
     summary::{Held, Summary},
+    tally::MISSING,
     who::{Network, Offender, ROWS, Row},
 };
 use crate::{instant::Time, policy::name_of, sink::origins::Origin};
@@ -32,16 +33,14 @@ pub fn page(summary: &Summary, zone: &TimeZone) -> Result<String, String> {
         env!("CARGO_PKG_VERSION"),
     );
     let [now, _] = totals;
-    let share = |part: u64, whole: u64| {
-        if whole == 0 { String::new() } else { format!(" ({} %)", part * 100 / whole) }
-    };
-    let proven = format!("{}{}", grouped(now.proven), share(now.proven, now.fenced_sources));
+    let share = (now.proven * 100).checked_div(now.fenced_sources).unwrap_or_default();
+    let proven = format!("fenced sources proven ({share} %)");
     text += "<ul class=\"totals\">\n";
     for (name, value) in [
         ("sources", grouped(now.sources)),
         ("fences", grouped(now.fenced)),
         ("blocks", grouped(now.blocked)),
-        ("fenced sources proven", proven),
+        (&proven, grouped(now.proven)),
         ("reports only", grouped(now.reported)),
         ("released", grouped(now.lifted)),
     ] {
@@ -73,7 +72,8 @@ fn show(time: Time, zone: &TimeZone) -> String {
 #[must_use]
 pub fn days(summary: &Summary, zone: &TimeZone) -> (Date, Date) {
     let date = |time: Time| Timestamp::try_from(time.0).unwrap_or_default().to_zoned(zone.clone()).date();
-    let (from, to) = (date(summary.period.from), date(summary.period.to));
+    let last = summary.period.to.0 - Duration::from_secs(1);
+    let (from, to) = (date(summary.period.from), date(Time(last)));
     // A period since 1970 begins with the first entry.
     let first = summary.days.first().map_or(from, |(date, _)| *date);
     (if from.until(to).is_ok_and(|span| span.get_days() > 4000) { first } else { from }, to)
@@ -117,11 +117,10 @@ fn when(text: &mut String, summary: &Summary, zone: &TimeZone) -> Result<(), Str
     );
     let bars = picture::bars(&summary.days, days)?;
     let caption = "Blocks, fences and reports a day";
-    let key: String = ["blocks", "fences", "reports only"]
-        .iter()
-        .zip(NAMED)
-        .map(|(name, class)| format!("<span><i class=\"{class}\"></i>{name}</span> "))
-        .collect();
+    let mut key = String::new();
+    for (name, class) in ["blocks", "fences", "reports only"].iter().zip(NAMED) {
+        let _ = write!(key, "<span><i class=\"{class}\"></i>{name}</span> ");
+    }
     let _ = writeln!(
         text,
         "<figure role=\"img\" aria-label=\"{caption}\">\n{bars}<figcaption class=\"key\">{key}</figcaption></figure>"
@@ -145,7 +144,8 @@ fn counts(text: &mut String, title: &str, name: &str, rows: &[Row]) {
         text,
         "<div><h3>{title}</h3>\n<table><tr><th>{name}</th><th class=\"n\">Count</th><th class=\"n\">Before</th></tr>"
     );
-    for row in rows.iter().take(ROWS) {
+    let (shown, missing) = known(rows);
+    for row in shown.iter().take(ROWS) {
         let (count, before) = (grouped(row.count), grouped(row.before));
         let name = html(&row.name);
         let _ = writeln!(
@@ -154,8 +154,18 @@ fn counts(text: &mut String, title: &str, name: &str, rows: &[Row]) {
         );
     }
     *text += "</table>\n";
-    more(text, rows.len() as u64, rows.len().min(ROWS));
+    more(text, shown.len() as u64, shown.len().min(ROWS));
+    if missing > 0 {
+        let _ = writeln!(text, "<p class=\"soft\">not recorded: {}</p>", grouped(missing));
+    }
     *text += "</div>\n";
+}
+
+/// Returns the rows with a name, and the count of the others.
+#[must_use]
+pub fn known(rows: &[Row]) -> (Vec<&Row>, u64) {
+    let (known, missing): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.name != MISSING);
+    (known, missing.iter().map(|row| row.count).sum())
 }
 
 fn more(text: &mut String, all: u64, shown: usize) {

@@ -19,9 +19,9 @@ use super::{
 };
 
 /// Width of a picture. Small, so that its text can be read on a phone.
-const WIDTH: i32 = 440;
+const WIDTH: i32 = 460;
 /// Width of the labels beside a picture.
-const LABELS: i32 = 62;
+const LABELS: i32 = 80;
 const CELL: i32 = 15;
 const LINE: i32 = 16;
 /// Maximum number of days with a row of their own. More are summed by weekday.
@@ -43,7 +43,7 @@ type Row = (String, [u32; HOURS]);
 pub fn heat(days: &[(Date, Day)], (from, to): (Date, Date)) -> Result<String, String> {
     let rows = rows(days, from, to);
     let height = LINE + CELL * i32::try_from(rows.len()).unwrap_or(i32::MAX / CELL) + 2 * LINE;
-    let most = rows.iter().flat_map(|(_, hours)| hours).copied().max().unwrap_or_default();
+    let most = peak(rows.iter().flat_map(|(_, hours)| hours).copied());
     draw(height, |area| {
         for hour in (0..HOURS).step_by(3) {
             let x = column(hour) + CELL / 2;
@@ -58,13 +58,14 @@ pub fn heat(days: &[(Date, Day)], (from, to): (Date, Date)) -> Result<String, St
             y += CELL;
         }
         let y = y + LINE / 2;
-        let mut x = column(HOURS) - CELL * 6 - 50;
+        let mut x = column(HOURS) - CELL * 6 - 100;
         text(area, "0", (x - 6, y + CELL / 2), HPos::Right)?;
         for index in 0..HEAT.len() {
             cell(area, (x, y), index)?;
             x += CELL;
         }
-        text(area, &grouped(most.into()), (x + 6, y + CELL / 2), HPos::Left)
+        let many = format!("{} or more", grouped(most.into()));
+        text(area, &many, (x + 4, y + CELL / 2), HPos::Left)
     })
 }
 
@@ -109,7 +110,9 @@ pub fn bars(days: &[(Date, Day)], (from, to): (Date, Date)) -> Result<String, St
             }
             if index % labelled == 0 {
                 let name = date.strftime("%-d %b").to_string();
-                text(area, &name, ((left + right) / 2, HEIGHT + LINE + LINE / 2), HPos::Center)?;
+                // The last name must not leave the picture.
+                let x = i32::midpoint(left, right).min(WIDTH - 26);
+                text(area, &name, (x, HEIGHT + LINE + LINE / 2), HPos::Center)?;
             }
         }
         Ok(())
@@ -143,17 +146,24 @@ fn column(hour: usize) -> i32 {
     LABELS + CELL * i32::try_from(hour).unwrap_or_default()
 }
 
-/// Returns the step of the heat map: 0 for none, otherwise by the square root, so that a single peak hides nothing.
+/// Returns the step of the heat map: 0 for none, otherwise in proportion to `most`.
 #[must_use]
 pub fn step(count: u32, most: u32) -> usize {
-    let steps = u64::try_from(HEAT.len() - 1).unwrap_or_default();
+    let last = HEAT.len() - 1;
     if count == 0 {
         return 0;
     }
-    // The smallest step whose square is not below.
-    let share = u64::from(count) * steps * steps;
-    let step = (1..steps).find(|step| step * step * u64::from(most) >= share).unwrap_or(steps);
-    usize::try_from(step).unwrap_or_default()
+    let share = u64::from(count) * (last as u64);
+    usize::try_from(share.div_ceil(u64::from(most.max(1)))).map_or(last, |step| step.min(last))
+}
+
+/// Returns the count from which an hour has the last step: that of the busiest hours but for a few, so that a single
+/// peak hides nothing.
+pub fn peak(hours: impl Iterator<Item = u32>) -> u32 {
+    let mut counts: Vec<u32> = hours.filter(|count| *count > 0).collect();
+    counts.sort_unstable();
+    let few = counts.len() / 33;
+    counts.iter().rev().nth(few).copied().unwrap_or_default()
 }
 
 fn dates(from: Date, to: Date) -> Vec<Date> {
@@ -207,8 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn steps_begin_with_the_first_and_end_with_the_most() {
-        assert_eq!([0, 1, 4, 100].map(|count| step(count, 100)), [0, 1, 1, 5]);
-        assert_eq!((step(1, 1), step(40, 100)), (5, 4));
+    fn steps_begin_with_the_first_and_a_peak_hides_nothing() {
+        assert_eq!([0, 1, 20, 21, 100, 900].map(|count| step(count, 100)), [0, 1, 1, 2, 5, 5]);
+        assert_eq!((step(1, 1), step(1, 0)), (5, 5));
+        assert_eq!(peak([0, 3].into_iter()), 3);
+        assert_eq!(peak((1..=100).chain([10_000])), 98);
+        assert_eq!(peak(std::iter::empty()), 0);
     }
 }

@@ -62,10 +62,11 @@ pub struct Period {
 }
 
 impl Period {
-    /// Whether the history covers the whole period before.
+    /// Whether the history covers the period before, except for a tenth at its start, which may have been quiet.
     #[must_use]
     pub fn is_comparable(&self) -> bool {
-        self.oldest.is_some_and(|oldest| oldest <= self.before)
+        let length = self.from.0.duration_since(self.before.0).unwrap_or_default();
+        self.oldest.is_some_and(|oldest| oldest.0 <= self.before.0 + length / 10)
     }
 }
 
@@ -197,6 +198,12 @@ pub fn summary(material: Material<'_>) -> Summary {
     let mut problems = extent.problems;
     if extent.torn > 0 {
         problems.push(format!("{} lines of the history are in neither format", extent.torn));
+    }
+    if extent.ambiguous > 0 {
+        problems.push(format!(
+            "{} lines in 2.x's format are older than the evidence: their fences count as blocks",
+            extent.ambiguous
+        ));
     }
     if now.left_out > 0 {
         problems.push(format!("{} entries are about sources beyond the limit", now.left_out));

@@ -15,6 +15,8 @@ use crate::{inspect::past::Entry, policy::register::HistoryAction};
 const SOURCES: usize = 1 << 19;
 /// Maximum number of kinds, which are texts from a file.
 const KINDS: usize = 64;
+/// The name of missing kinds and proofs.
+pub const MISSING: &str = "not recorded";
 /// Number of hours of a day.
 pub const HOURS: usize = 24;
 
@@ -94,11 +96,11 @@ impl Tally {
         if let Some(port) = Port::of(entry) {
             *self.ports.entry(port).or_default() += 1;
         }
-        let kind = entry.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or("not recorded");
+        let kind = entry.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(MISSING);
         let kind = if self.kinds.len() < KINDS || self.kinds.contains_key(kind) { kind } else { "others" };
         *self.kinds.entry(kind.to_owned()).or_default() += 1;
         if entry.action == HistoryAction::Blocked {
-            let proof = entry.proof.as_deref().unwrap_or("not recorded");
+            let proof = entry.proof.as_deref().unwrap_or(MISSING);
             *self.proofs.entry(proof.to_owned()).or_default() += 1;
         }
     }

@@ -53,6 +53,14 @@ const TREES: [(&str, &str); 1] = [("debootstrap", "debootstrap")];
 /// Programs that make a repository, and their packages.
 const REPOSITORY: [(&str, &str); 3] = [("apt-ftparchive", "apt-utils"), ("gpg", "gpg"), ("xz", "xz-utils")];
 
+/// A browser for the report, and its package.
+const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("fc-list", "fontconfig")];
+
+/// Installs a browser, if it is missing.
+pub(super) fn install_browser() -> Result<()> {
+    install_missing_of(&BROWSER)
+}
+
 /// Installs the packages of missing programs.
 pub(super) fn install_missing() -> Result<()> {
     install_missing_of(&NEEDED)

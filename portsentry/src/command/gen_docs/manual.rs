@@ -122,6 +122,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "report",
+        &[
+            ("portsentry report", "Report on the last seven days."),
+            (
+                "portsentry report --since 30d --html /var/lib/portsentry/report.html",
+                "Write a page about the last month, for a browser or for printing.",
+            ),
+        ],
+    ),
+    (
         "events",
         &[
             ("portsentry events --follow", "Follow what happens, until interrupted."),
@@ -214,17 +224,17 @@ const FILES: &[File] = &[
     (
         "/var/lib/portsentry/portsentry.history",
         "All blocks, fences and releases (HISTORY_FILE).",
-        &["run", "history", "why", "block", "unblock"],
+        &["run", "history", "report", "why", "block", "unblock"],
     ),
     (
         "/var/lib/portsentry/portsentry.evidence",
         "The packets that led to them (EVIDENCE_FILE).",
-        &["run", "why", "review", "history"],
+        &["run", "why", "review", "history", "report"],
     ),
     (
         "/run/portsentry/control.sock",
         "The daemon's socket for commands (CONTROL_SOCKET).",
-        &["run", "block", "unblock", "reload", "status", "list", "top", "history", "why", "events"],
+        &["run", "block", "unblock", "reload", "status", "list", "top", "history", "report", "why", "events"],
     ),
     (
         "/sys/fs/bpf/portsentry",

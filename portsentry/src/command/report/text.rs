@@ -11,7 +11,7 @@ use crate::{
     policy::name_of,
     report::{
         escape::grouped,
-        page,
+        page, picture,
         summary::{Held, Summary},
         tally::{Day, HOURS},
         who::{Offender, Row},
@@ -21,7 +21,7 @@ use crate::{
 /// Rows of a table. The page has more.
 const ROWS: usize = 5;
 /// Steps of the heat map, from none to most.
-const STEPS: [char; 6] = ['·', '░', '▒', '▓', '█', '█'];
+const STEPS: [char; 6] = ['·', '.', '░', '▒', '▓', '█'];
 /// Maximum number of days in the heat map: the last ones.
 const DAYS: usize = 14;
 
@@ -91,7 +91,7 @@ fn proofs(rows: &[Row]) -> Vec<Row> {
 
 fn heat(summary: &Summary, zone: &Zone) -> String {
     let (from, to) = page::days(summary, zone.zone());
-    let most = summary.days.iter().flat_map(|(_, day)| day.hours).max().unwrap_or_default();
+    let most = picture::peak(summary.days.iter().flat_map(|(_, day)| day.hours));
     let all = from.series(jiff::Span::new().days(1)).take_while(|date| *date <= to);
     let all: Vec<_> = all.take(4000).collect();
     let mut text = format!("  {:11}", "");
@@ -102,7 +102,7 @@ fn heat(summary: &Summary, zone: &Zone) -> String {
     for date in all.iter().skip(all.len().saturating_sub(DAYS)) {
         let day = summary.days.iter().find(|(day, _)| day == date).map_or(Day::default(), |(_, day)| *day);
         let cells: String =
-            day.hours.iter().map(|count| format!("{0}{0}", STEPS[step(*count, most)])).collect();
+            day.hours.iter().flat_map(|count| [STEPS[picture::step(*count, most)]; 2]).collect();
         let _ = writeln!(text, "  {:11}{cells}", date.strftime("%a %-d %b").to_string());
     }
     if all.len() > DAYS {
@@ -111,20 +111,20 @@ fn heat(summary: &Summary, zone: &Zone) -> String {
     text
 }
 
-fn step(count: u32, most: u32) -> usize {
-    crate::report::picture::step(count, most)
-}
-
 fn counts(text: &mut String, name: &str, rows: &[Row]) {
     use Align::{Left, Right};
     if rows.is_empty() {
         return;
     }
     let cells = |row: &Row| [row.name.clone(), grouped(row.count), grouped(row.before)];
-    let cells: Vec<_> = rows.iter().take(ROWS).map(cells).collect();
+    let (shown, missing) = page::known(rows);
+    let cells: Vec<_> = shown.iter().take(ROWS).copied().map(cells).collect();
     *text += "\n";
     *text += &table::render([(name, Left), ("COUNT", Right), ("BEFORE", Right)], &cells);
-    more(text, rows.len() as u64, cells.len());
+    more(text, shown.len() as u64, cells.len());
+    if missing > 0 {
+        let _ = writeln!(text, "not recorded: {}", grouped(missing));
+    }
 }
 
 fn more(text: &mut String, all: u64, shown: usize) {
