@@ -25,8 +25,9 @@ use crate::{
     instant::Time,
     policy::register::HistoryAction,
     report::{
+        build::{Material, summary},
         page,
-        summary::{Material, Period, Summary, summary},
+        summary::{Period, Summary},
         tally::Tally,
     },
     sandbox,

@@ -1,10 +1,8 @@
 //! What changed since the period before, and what deserves a decision.
 
-use serde::Serialize;
-
 use super::{
     escape::grouped,
-    summary::Summary,
+    summary::{Advice, Summary},
     tally::Tally,
     who::{self, Row, Where},
 };
@@ -20,15 +18,6 @@ const REGULAR: u32 = 3;
 const NEWS: u64 = 10;
 /// Number of proposals of each kind, and of news.
 const MOST: usize = 3;
-
-/// A proposal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Advice {
-    /// The finding.
-    pub finding: String,
-    /// The command that looks closer, or acts.
-    pub command: String,
-}
 
 /// Returns what changed.
 #[must_use]

@@ -34,7 +34,7 @@ pub fn page(summary: &Summary, zone: &TimeZone) -> Result<String, String> {
     );
     let [now, _] = totals;
     let share = (now.proven * 100).checked_div(now.fenced_sources).unwrap_or_default();
-    let proven = format!("fenced sources proven ({share} %)");
+    let proven = format!("proven sources, {share} % of the fenced");
     text += "<ul class=\"totals\">\n";
     for (name, value) in [
         ("sources", grouped(now.sources)),

@@ -4,8 +4,9 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{
+    build::{Material, summary},
     page,
-    summary::{Material, Period, Summary, summary},
+    summary::{Period, Summary},
     tally::Tally,
 };
 use crate::{
