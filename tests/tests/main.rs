@@ -27,6 +27,7 @@ mod connect;
 mod control;
 mod debian_1_2;
 mod demo;
+mod deployments;
 mod devices;
 mod differential;
 mod documented_commands;

@@ -8,6 +8,7 @@ mod demo;
 mod detection;
 mod fuzz;
 mod gen_docs;
+mod image;
 mod lint;
 mod package;
 mod paths;
@@ -45,6 +46,8 @@ enum Verb {
     GenDocs,
     /// Build the Debian package
     Package(package::Arguments),
+    /// Make an OCI image with the static programs
+    Image(image::Arguments),
     /// Make a signed apt repository of the Debian package
     Repository(repository::Arguments),
     /// Run all tests, or those that match a filter; needs root
@@ -86,6 +89,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::GenDocs => gen_docs::run(),
         Verb::Package(arguments) => package::run(arguments),
+        Verb::Image(arguments) => image::run(arguments),
         Verb::Repository(arguments) => repository::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),

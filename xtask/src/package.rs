@@ -12,12 +12,9 @@ use clap::Args;
 
 use crate::{
     build_ebpf,
-    daemon::{PROGRAMS, cargo, daemon},
+    daemon::{PROGRAMS, cargo, daemon, static_programs, target},
     gen_docs, paths, setup, shell,
 };
-
-/// The target whose programs need no libraries at run time.
-const STATIC: &str = "x86_64-unknown-linux-musl";
 
 /// The package to build.
 #[derive(Args, Clone, Debug, Default)]
@@ -25,7 +22,7 @@ pub(crate) struct Arguments {
     /// Pack an unoptimised build, as two revisions of a version, for the tests to install and upgrade
     #[arg(long)]
     debug: bool,
-    /// Pack a program that needs no libraries (musl)
+    /// Pack programs that need no shared libraries
     #[arg(long = "static", conflicts_with = "debug")]
     is_static: bool,
 }
@@ -46,19 +43,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // Tests compare the generated files in the tree with the code.
     gen_docs::run()?;
     shell::step("building the daemon and the notifier (a minute the first time)");
-    let mut cargo = cargo("build");
-    cargo.args(["--quiet", "--release"]);
-    cargo.args(PROGRAMS.map(|program| format!("--package={program}")));
-    let mut options = Vec::new();
-    if arguments.is_static {
-        shell::run(Command::new("rustup").args(["target", "add", STATIC]))
-            .context("the static program needs rustup's standard library for musl")?;
-        cargo.args(["--target", STATIC]);
-        options.extend(["--target", STATIC]);
-    }
-    shell::run(&mut cargo)?;
     let mut pack = pack(&cargo_deb, "release", "1", &paths::target().join("debian"));
-    shell::run(pack.args(options))
+    if arguments.is_static {
+        static_programs(true)?;
+        pack.args(["--target", &target()]);
+    } else {
+        let mut cargo = cargo("build");
+        cargo.args(["--quiet", "--release"]);
+        shell::run(cargo.args(PROGRAMS.map(|program| format!("--package={program}"))))?;
+    }
+    shell::run(&mut pack)
 }
 
 /// Builds the package for a server. Returns its path.

@@ -49,6 +49,25 @@ pub(crate) fn bench() -> Result<()> {
     Ok(())
 }
 
+/// Installs the tools that check and run the deployments: from Debian, and `kubernetes-validate` from `PyPI`.
+pub(crate) fn deployments() -> Result<()> {
+    packages::install_missing_of_deployments()?;
+    let tools = paths::tools().join("kubernetes");
+    if tools.join("bin/kubernetes-validate").exists() {
+        return Ok(());
+    }
+    shell::step("installing kubernetes-validate");
+    let mut pip = Command::new("pip3");
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--break-system-packages",
+        "--root-user-action=ignore",
+    ]);
+    shell::run(pip.arg("--target").arg(&tools).arg("kubernetes-validate==1.37.0"))
+}
+
 /// Installs debootstrap.
 pub(crate) fn debootstrap() -> Result<()> {
     packages::install_missing_of_trees()

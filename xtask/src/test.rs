@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     build_ebpf,
     daemon::{cargo, daemon},
-    package, paths, repository,
+    image, package, paths, repository,
     scope::Scope,
     setup, shell, trees,
 };
@@ -74,6 +74,10 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     if takes_bare {
         trees::make()?;
         repository::for_tests()?;
+    }
+    if takes_ignored && scope.says("podman") {
+        setup::deployments()?;
+        image::run(&image::FOR_TESTS)?;
     }
     for package in FETCHED {
         let file = format!("{package}.deb");

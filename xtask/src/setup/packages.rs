@@ -47,6 +47,16 @@ const VM: [(&str, &str); 4] = [
     ("wg", "wireguard-tools"),
 ];
 
+/// Programs that run the image and the role, and their packages.
+const DEPLOYMENTS: [(&str, &str); 6] = [
+    ("podman", "podman"),
+    ("crun", "crun"),
+    ("ansible-playbook", "ansible-core"),
+    ("ansible-lint", "ansible-lint"),
+    ("apt-ftparchive", "apt-utils"),
+    ("pip3", "python3-pip"),
+];
+
 /// The program that makes Debian's base systems, and its package.
 const TREES: [(&str, &str); 1] = [("debootstrap", "debootstrap")];
 
@@ -69,6 +79,11 @@ pub(super) fn install_missing() -> Result<()> {
 /// Installs the packages of missing programs for the bench.
 pub(super) fn install_missing_rivals() -> Result<()> {
     install_missing_of(&RIVALS)
+}
+
+/// Installs the packages of missing programs that run the deployments.
+pub(super) fn install_missing_of_deployments() -> Result<()> {
+    install_missing_of(&DEPLOYMENTS)
 }
 
 /// Installs debootstrap.
