@@ -7,8 +7,9 @@ use clap::Args;
 
 use crate::{paths, shell};
 
-/// Documents and tests that name the package's file.
-const NAMING: [&str; 2] = ["docs/first-hour.md", "docs/upgrading.md"];
+/// Files that name the package's file.
+const NAMING: [&str; 4] =
+    ["deploy/kubernetes/portsentry.yaml", "docs/container.md", "docs/first-hour.md", "docs/upgrading.md"];
 
 /// The version to begin.
 #[derive(Args, Clone, Debug)]
@@ -34,9 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let date = shell::output(Command::new("date").args(["--utc", "--rfc-email"]))?;
     edit("pkg/debian/changelog", |text| stanza(text, new, date.trim()))?;
     for document in NAMING {
-        edit(document, |text| {
-            Some(text.replace(&format!("portsentry-xdp_{old}-"), &format!("portsentry-xdp_{new}-")))
-        })?;
+        edit(document, |text| Some(named(text, old, new)))?;
     }
     shell::run(Command::new("cargo").current_dir(paths::root()).args(["update", "--workspace", "--offline"]))
 }
@@ -48,6 +47,14 @@ fn edit(path: &str, change: impl FnOnce(&str) -> Option<String>) -> Result<()> {
     let changed = change(&text).filter(|changed| *changed != text);
     let changed = changed.with_context(|| format!("{path} doesn't name the version where it should"))?;
     fs::write(&full, changed).with_context(|| path.to_owned())
+}
+
+/// Changes the version in names of packages and images.
+fn named(text: &str, old: &str, new: &str) -> String {
+    let names = ["portsentry-xdp_", "portsentry-", "portsentry:"];
+    names
+        .iter()
+        .fold(text.to_owned(), |text, name| text.replace(&format!("{name}{old}"), &format!("{name}{new}")))
 }
 
 /// Begins a section of the changelog above the newest one.
@@ -73,6 +80,8 @@ mod tests {
     fn a_version_begins_above_the_last_one() {
         let text = section("# Changelog\n\nText.\n\n## [0.1.0] - 2026-01-01\n", "0.2.0").unwrap();
         assert_eq!(text, "# Changelog\n\nText.\n\n## [0.2.0] - unreleased\n\n## [0.1.0] - 2026-01-01\n");
+        let names = "portsentry-xdp_0.1.0-1 portsentry-0.1.0-amd64.tar a/portsentry:0.1.0\n";
+        assert_eq!(named(names, "0.1.0", "0.2.0"), names.replace("0.1.0", "0.2.0"));
         let date = "Sun, 29 Nov 2026 08:00:00 +0000";
         let text =
             stanza("p (1) u; urgency=medium\n\n  * A.\n\n -- A B <a@b>  then\n", "0.2.0", date).unwrap();
