@@ -3,6 +3,7 @@
 pub mod abuseipdb;
 mod http;
 pub mod mail;
+mod sendmail;
 pub mod webhook;
 
 use std::time::Duration;

@@ -81,8 +81,8 @@ pub fn open(settings: &Settings, host: &str, redact: &[String], client: &Client)
                 (url.clone(), room.clone(), token.clone(), header.clone(), body.clone());
             (Box::new(Webhook { preset: *preset, url, room, token, header, body, client }), |_| true)
         }
-        Target::Mail { server, from, to } => {
-            let opened = MailChannel::new(server, from.clone(), to.clone(), host);
+        Target::Mail { way, from, to } => {
+            let opened = MailChannel::new(way, from.clone(), to.clone(), host);
             (Box::new(opened.map_err(|error| format!("[{}] {error}", settings.name))?), |_| true)
         }
         Target::AbuseIpDb { url, key } => {

@@ -1,6 +1,6 @@
-//! Mail by SMTP.
+//! Mail, by SMTP or by a program.
 
-use std::{iter, time::Duration};
+use std::{iter, path::PathBuf, time::Duration};
 
 use lettre::{
     Message as Mail, SmtpTransport, Transport,
@@ -12,7 +12,7 @@ use lettre::{
     },
 };
 
-use super::{Channel, Outcome};
+use super::{Channel, Outcome, sendmail::Sendmail};
 use crate::message::Message;
 
 /// Maximum time for a step.
@@ -43,33 +43,36 @@ pub struct Server {
     pub login: Option<(String, String)>,
 }
 
+/// The way of a mail.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// To a server.
+    Server(Server),
+    /// Through this program.
+    Program(PathBuf),
+}
+
 /// The channel.
 pub struct MailChannel {
     from: Mailbox,
     to: Vec<Mailbox>,
     host: String,
-    transport: SmtpTransport,
+    transport: Opened,
+}
+
+enum Opened {
+    Server(SmtpTransport),
+    Program(Sendmail),
 }
 
 impl MailChannel {
     /// Creates the channel. `host` is this host's name.
-    pub fn new(server: &Server, from: Mailbox, to: Vec<Mailbox>, host: &str) -> Result<Self, String> {
-        // With the system's certificates.
-        let parameters = || TlsParameters::new(server.host.clone()).map_err(|error| error.to_string());
-        let tls = match server.security {
-            Security::Off => Tls::None,
-            Security::Starttls => Tls::Required(parameters()?),
-            Security::Tls => Tls::Wrapper(parameters()?),
+    pub fn new(way: &Way, from: Mailbox, to: Vec<Mailbox>, host: &str) -> Result<Self, String> {
+        let transport = match way {
+            Way::Server(server) => Opened::Server(smtp(server, host)?),
+            Way::Program(program) => Opened::Program(Sendmail(program.clone())),
         };
-        let mut transport = SmtpTransport::builder_dangerous(&server.host)
-            .port(server.port)
-            .tls(tls)
-            .hello_name(ClientId::Domain(host.into()))
-            .timeout(Some(PATIENCE));
-        if let Some((user, password)) = &server.login {
-            transport = transport.credentials(Credentials::new(user.clone(), password.clone()));
-        }
-        Ok(Self { from, to, host: host.into(), transport: transport.build() })
+        Ok(Self { from, to, host: host.into(), transport })
     }
 
     fn mail(&self, message: &Message) -> Result<Mail, String> {
@@ -87,13 +90,46 @@ impl MailChannel {
     }
 }
 
+/// Returns the connection to a server, which is opened once it is needed.
+fn smtp(server: &Server, host: &str) -> Result<SmtpTransport, String> {
+    // With the system's certificates.
+    let parameters = || TlsParameters::new(server.host.clone()).map_err(|error| error.to_string());
+    let tls = match server.security {
+        Security::Off => Tls::None,
+        Security::Starttls => Tls::Required(parameters()?),
+        Security::Tls => Tls::Wrapper(parameters()?),
+    };
+    let mut transport = SmtpTransport::builder_dangerous(&server.host)
+        .port(server.port)
+        .tls(tls)
+        .hello_name(ClientId::Domain(host.into()))
+        .timeout(Some(PATIENCE));
+    if let Some((user, password)) = &server.login {
+        transport = transport.credentials(Credentials::new(user.clone(), password.clone()));
+    }
+    Ok(transport.build())
+}
+
+/// Hands a mail to the program, with the line ends of files.
+fn hand_over(program: &Sendmail, mail: &Mail) -> Outcome {
+    let envelope = mail.envelope();
+    let from = envelope.from().map(ToString::to_string).unwrap_or_default();
+    let to: Vec<String> = envelope.to().iter().map(ToString::to_string).collect();
+    let text = String::from_utf8_lossy(&mail.formatted()).replace("\r\n", "\n");
+    program.send(&from, &to, text.into_bytes())
+}
+
 impl Channel for MailChannel {
     fn send(&mut self, message: &Message) -> Outcome {
         let mail = match self.mail(message) {
             Ok(mail) => mail,
             Err(problem) => return Outcome::Refused(problem),
         };
-        match self.transport.send(&mail) {
+        let transport = match &self.transport {
+            Opened::Server(transport) => transport,
+            Opened::Program(program) => return hand_over(program, &mail),
+        };
+        match transport.send(&mail) {
             Ok(_) => Outcome::Sent,
             Err(error) => {
                 let causes = iter::successors(std::error::Error::source(&error), |cause| cause.source());
@@ -140,7 +176,7 @@ mod tests {
     fn the_same_message_is_the_same_mail() {
         let server = Server { host: "localhost".into(), port: 25, security: Security::Off, login: None };
         let [from, to] = ["portsentry@web1", "Admins <a@example.org>"].map(|text| text.parse().unwrap());
-        let channel = MailChannel::new(&server, from, vec![to], "web1").unwrap();
+        let channel = MailChannel::new(&Way::Server(server), from, vec![to], "web1").unwrap();
         let [one, two] = [9..10, 9..10].map(|last| channel.mail(&message(last)).unwrap().formatted());
         assert_eq!(one, two);
         let text = String::from_utf8(one).unwrap();

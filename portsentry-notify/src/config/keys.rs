@@ -74,6 +74,8 @@ keys! {
     "SERVER", "mail", "host:port", "localhost:25", "Mail server.";
     "SERVER_TLS", "mail", "word", "",
         "`starttls`, `tls`, or `off`. By default `tls` for port 465, `off` for `localhost`, otherwise `starttls`.";
+    "SENDMAIL", "mail", "path", "",
+        "Program that sends the mail instead of a server, such as `/usr/sbin/sendmail`. It runs as the notifier's user.";
     "USER", "mail", "text", "", "User at that server.";
     "PASSWORD", "mail", "text", "", "The user's password.";
 }

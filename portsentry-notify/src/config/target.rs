@@ -1,6 +1,6 @@
 //! Where a channel sends to.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use lettre::message::Mailbox;
 use portsentry::config::{Report, syntax::Span};
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     channel::{
         abuseipdb,
-        mail::{Security, Server},
+        mail::{Security, Server, Way},
         webhook::{PRESETS, Preset},
     },
     template,
@@ -39,8 +39,8 @@ pub enum Target {
     },
     /// Mail.
     Mail {
-        /// `SERVER` and the settings of its kind.
-        server: Server,
+        /// `SENDMAIL`, or `SERVER` and the settings of its kind.
+        way: Way,
         /// `FROM`
         from: Mailbox,
         /// `TO`
@@ -148,6 +148,33 @@ fn mail(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Target
         Some(from) => mailbox(from, report),
         None => format!("portsentry@{host}").parse().ok().or_else(|| "portsentry@localhost".parse().ok()),
     };
+    let way = match value("SENDMAIL") {
+        Some(program) => self::program(program, section, report).map(Way::Program),
+        None => server(section, report).map(Way::Server),
+    };
+    Some(Target::Mail { way: way?, from: from?, to: to? })
+}
+
+/// Reads `SENDMAIL`, which leaves no use for the settings of a server.
+fn program(program: Span<'_>, section: &Section<'_>, report: &mut Report) -> Option<PathBuf> {
+    for name in ["SERVER", "SERVER_TLS", "USER", "PASSWORD"] {
+        if let Some(span) = section.values.get(name) {
+            report.error(
+                *span,
+                format!("{name} is for a server, and SENDMAIL sends the mail, so it has no meaning here"),
+            );
+        }
+    }
+    let path = path(program, report)?;
+    if !path.exists() {
+        report.warn(program, format!("{} is missing", path.display()));
+    }
+    Some(path)
+}
+
+/// Reads `SERVER` and the settings of its kind.
+fn server(section: &Section<'_>, report: &mut Report) -> Option<Server> {
+    let value = |name: &str| section.values.get(name).copied();
     let (name, port) = match value("SERVER") {
         None => ("localhost".to_owned(), 25),
         Some(server) => {
@@ -184,5 +211,5 @@ fn mail(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Target
             .error(at, "this password would be sent without encryption")
             .help("set SERVER_TLS=\"starttls\"");
     }
-    Some(Target::Mail { server: Server { host: name, port, security, login }, from: from?, to: to? })
+    Some(Server { host: name, port, security, login })
 }

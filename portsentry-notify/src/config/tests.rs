@@ -1,5 +1,8 @@
 use super::{keys::KEYS, *};
-use crate::{channel::mail::Security, event::LEVELS};
+use crate::{
+    channel::mail::{Security, Way},
+    event::LEVELS,
+};
 
 const GOOD: &str = r#"
 CONTROL_SOCKET="/run/it.sock"
@@ -46,13 +49,26 @@ fn a_file_is_read() {
         (&["DE".to_owned()][..], Some((20, 3600)))
     );
     assert_eq!(ops.route.networks.include, ["192.0.2.0/24".parse().unwrap()]);
-    let Target::Mail { server, from, to } = &mail.target else { panic!("mail") };
+    let Target::Mail { way: Way::Server(server), from, to } = &mail.target else { panic!("mail") };
     assert_eq!(
         (server.security, to.len(), from.to_string()),
         (Security::Starttls, 2, "portsentry@web1".into())
     );
     assert!(mail.pace.digest.is_some());
     assert_eq!((abuse.pace.once, abuse.pace.daily, abuse.route.proven), (900, Some(1000), true));
+}
+
+#[test]
+fn a_program_sends_instead_of_a_server() {
+    let text = "[m]\nCHANNEL=\"mail\"\nTO=\"a@b\"\nSENDMAIL=\"/bin/sh\"\n";
+    let (config, report) = parse(text, "notify.conf").unwrap_or_else(|report| panic!("{report}"));
+    assert!(report.is_empty(), "{report}");
+    let Target::Mail { way: Way::Program(program), .. } = &config.channels[0].target else { panic!("mail") };
+    assert_eq!(program.as_os_str(), "/bin/sh");
+    let report = wrong(&format!("{text}SERVER=\"a:25\"\nUSER=\"u\"\nPASSWORD=\"p\"\n"));
+    assert_eq!(report.matches("so it has no meaning here").count(), 3, "{report}");
+    let (_, report) = parse(&text.replace("/bin/sh", "/no/such"), "notify.conf").unwrap();
+    assert!(report.to_string().contains("warning: /no/such is missing"), "{report}");
 }
 
 #[test]
