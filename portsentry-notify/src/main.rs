@@ -5,6 +5,7 @@ mod config;
 mod event;
 mod host;
 mod log;
+mod manual;
 mod message;
 mod pace;
 mod reference;
@@ -30,12 +31,19 @@ struct Cli {
     /// Print the settings and the names in templates, for the documentation
     #[arg(long, hide = true)]
     reference: bool,
+    /// Print the manual page of the configuration file
+    #[arg(long, hide = true)]
+    manual: bool,
 }
 
 fn main() -> ExitCode {
-    let Cli { notify: Notify { file, check, test }, reference } = Cli::parse();
+    let Cli { notify: Notify { file, check, test }, reference, manual } = Cli::parse();
     if reference {
         print!("{}", reference::text());
+        return Exit::Success.into();
+    }
+    if manual {
+        print!("{}", manual::page());
         return Exit::Success.into();
     }
     let (config, report) = match config::load(&file) {

@@ -4,9 +4,10 @@
 use std::{
     fs,
     net::IpAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use portsentry_tests::lab::{Daemon, Family, Lab, Notifier, Portsentry, Received, Receiver, Reply};
@@ -95,6 +96,77 @@ fn a_mail_arrives_once_although_the_server_is_away_and_the_notifier_is_killed() 
     {
         assert!(mails.iter().all(|mail| mail.contains(line)), "{line} in {mails:#?}");
     }
+}
+
+/// The program fails once; the mail goes out nevertheless, and once.
+#[test]
+fn a_mail_goes_through_sendmail_once_it_can() {
+    const SENDMAIL: &str = "#!/bin/sh
+out=$(dirname \"$0\")/sent
+mkdir -p \"$out\"
+[ -e \"$out/tried\" ] || { : > \"$out/tried\"; echo 'the queue is full' >&2; exit 75; }
+file=$out/mail.$$
+{ echo \"$@\"; cat; } > \"$file.part\"
+mv \"$file.part\" \"$file\"
+";
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with_notifier();
+    let directory = lab.files().join("mta");
+    fs::create_dir(&directory).expect("a directory");
+    let program = directory.join("sendmail");
+    fs::write(&program, SENDMAIL).expect("a program");
+    for path in [&directory, &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
+    }
+    let program = program.display();
+    setup.write_notify(&format!(
+        "[mail]\nCHANNEL=\"mail\"\nTO=\"root@example.org\"\nSENDMAIL=\"{program}\"\nEVENTS=\"block\"\n"
+    ));
+    let (daemon, notifier) = start(&setup);
+    let source = daemon.block_source(Family::V4);
+    notifier.log.wait_for("exit status: 75: the queue is full");
+    let sent = || {
+        let files = fs::read_dir(directory.join("sent")).into_iter().flatten().flatten();
+        let mails = files.filter(|file| file.path().extension().is_some_and(|end| end != "part"));
+        mails.map(|file| fs::read_to_string(file.path()).expect("a mail")).collect::<Vec<_>>()
+    };
+    daemon.wait_until("the mail is sent", || !sent().is_empty());
+    let mails = sent();
+    assert_eq!(mails.len(), 1, "{mails:#?}");
+    assert!(mails[0].starts_with("-i -f portsentry@web1 -- root@example.org\n"), "{mails:#?}");
+    assert!(mails[0].contains(&format!("Host {source} ")) && !mails[0].contains('\r'), "{mails:#?}");
+}
+
+/// A scan that touches no trap is only reported; a channel takes it by its kind.
+#[test]
+fn a_scan_without_traps_is_sent_to_the_channel_of_its_kind() {
+    let lab = Lab::new();
+    let receiver = Receiver::start(&lab.host, |_, _| Reply::status(200));
+    let setup = lab.portsentry("-stcp").with_notifier().with("BLOCK_UNPROVEN", "0");
+    let setup = setup.with("SCAN_DETECTION", "report").with("SCAN_MEMORY", "1");
+    setup.write_notify(&format!(
+        "[scans]\nCHANNEL=\"webhook\"\nURL=\"{url}/scans\"\nEVENTS=\"all\"\nKINDS=\"slow-scan sweep\"\n\
+         [others]\nCHANNEL=\"webhook\"\nURL=\"{url}/others\"\nEVENTS=\"all\"\nKINDS=\"!slow-scan\"\n",
+        url = receiver.url()
+    ));
+    let (daemon, _notifier) = start(&setup);
+    let [source, other] = [lab.source(Family::V4), lab.source(Family::V4)];
+    // Closed ports that are no traps, then a trap.
+    for port in 2000..2016 {
+        let _ = lab.scanner.connect_from(source, (Family::V4.host(), port).into(), Duration::from_secs(1));
+    }
+    lab.nmap(other, "-sS -p 1");
+    let of = |path: &str| {
+        let all = receiver.received().into_iter().filter(|request| request.line.contains(path));
+        all.map(|request| request.body).collect::<Vec<_>>()
+    };
+    let names =
+        |bodies: &[String], source: IpAddr| bodies.iter().any(|body| body.contains(&source.to_string()));
+    daemon.wait_until("both arrive", || names(&of("/scans"), source) && names(&of("/others"), other));
+    let scans = of("/scans");
+    assert!(scans.iter().all(|body| body.contains("slow scan")) && !names(&scans, other), "{scans:#?}");
+    let others = of("/others");
+    assert!(others.iter().all(|body| !body.contains("slow scan")), "{others:#?}");
 }
 
 #[test]

@@ -88,6 +88,11 @@ fn the_documentation_has_every_setting_and_a_file_that_is_valid() {
     for table in tables.split("\n\n") {
         assert!(text.contains(table.trim_end()), "docs/notifications.md lacks:\n{table}");
     }
+    assert_eq!(
+        document::read("pkg/man/portsentry-notify.conf.5"),
+        notify(&["--manual"]).1,
+        "run `cargo xtask gen-docs`"
+    );
     let directory = tempfile::tempdir().expect("a directory");
     let example =
         text.split_once("```ini\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;

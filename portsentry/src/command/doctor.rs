@@ -6,6 +6,7 @@ mod filter;
 mod finding;
 mod interface;
 mod links;
+mod notifier;
 mod outgoing;
 mod scans;
 mod system;
@@ -37,6 +38,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let mut findings = system::findings(&config.pin_path);
     findings.push(mode(enforcement));
     findings.extend(in_files);
+    findings.extend(notifier::finding(&cli.config_file, &config));
     findings.extend(errors.into_iter().map(|error| {
         Finding::problem(
             "files",
