@@ -48,6 +48,8 @@ fn the_service_sends_without_privileges() {
         });
     };
     arrives();
+    let doctor = machine.run("portsentry doctor || :");
+    assert!(doctor.contains("and may follow events; 1 channel\n"), "{doctor}");
     let status =
         machine.run("cat /proc/$(systemctl show --property MainPID --value portsentry-notify)/status");
     let user = machine.run("id --user portsentry-notify").trim().to_owned();
