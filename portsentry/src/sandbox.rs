@@ -87,7 +87,7 @@ impl Sandbox {
         let needed = account.map(|account| needed(account, config));
         if !needed.is_some_and(|needed| needed.is_within(&walls.privileges)) {
             problems.push(
-                "RUN_AS, PORT_BANNER, CONTROL_GROUP or files of other owners take other privileges: \
+                "RUN_AS, PORT_BANNER, CONTROL_GROUP, SHARE_SOCKET or files of other owners take other privileges: \
                     restart portsentry"
                     .into(),
             );
@@ -111,7 +111,9 @@ fn is_wanted(config: &Config) -> bool {
 
 fn needed(account: Account, config: &Config) -> Privileges {
     let answers = config.port_banner.as_ref().map(|_| privileges::ANSWERING);
-    let grants = config.control_group.as_ref().map(|_| privileges::GRANTING);
+    // Both sockets are given to a group.
+    let has_groups = config.control_group.is_some() || config.share_socket.is_some();
+    let grants = has_groups.then_some(privileges::GRANTING);
     Privileges::needed(account, &places::owners(config), answers.into_iter().chain(grants))
 }
 
@@ -168,6 +170,10 @@ mod tests {
             (Config { kill_run_cmd: commands.kill_run_cmd, ..before.clone() }, Some("KILL_RUN_CMD")),
             (Config { sandbox: false, ..before.clone() }, Some("SANDBOX")),
             (Config { run_as: Some("nobody at all".into()), ..before.clone() }, Some("RUN_AS")),
+            (
+                Config { share_socket: Some(directory.path().join("share")), ..before.clone() },
+                Some("SHARE_SOCKET"),
+            ),
         ] {
             let answer = confined(&before).admits(&after);
             match expected {
