@@ -143,6 +143,7 @@ mod tests {
             gateway: "gw1".into(),
             shares: true,
             companion: true,
+            report: None,
             peers,
             allowed: vec!["192.0.2.0/24".into()],
         };

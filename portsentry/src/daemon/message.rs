@@ -7,6 +7,7 @@ use portsentry_common::classify::Protocol;
 use super::control::Asked;
 use crate::{
     host::Host,
+    inspect::fleet::Report,
     policy::{Sighting, peers::Word},
 };
 
@@ -75,6 +76,8 @@ pub enum Companion {
     Joined(u64, SyncSender<String>),
     /// It says this. The sender is dropped when the keeper has heard it.
     Said(Word, SyncSender<()>),
+    /// It reports on itself.
+    Reported(Report),
     /// The connection with this number ended, because of a malformed line or by itself.
     Left(u64, Option<String>),
 }

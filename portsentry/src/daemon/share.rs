@@ -25,7 +25,7 @@ use super::{
     control::{ControlSocket, SocketError},
     message::{Companion, Message},
 };
-use crate::policy::peers::Word;
+use crate::{inspect::fleet::Report, policy::peers::Word};
 
 /// The companion's user.
 const USER: &str = "portsentry-share";
@@ -145,10 +145,22 @@ fn hear(stream: &UnixStream, keeper: &SyncSender<Message>) -> io::Result<()> {
         if line.last() != Some(&b'\n') {
             return Err(io::Error::other(format!("a line ends early, or has more than {LONGEST} bytes")));
         }
-        let word = Word::read(&line).map_err(io::Error::other)?;
         let (done, heard) = sync_channel(0);
-        if keeper.send(Message::Companion(Companion::Said(word, done))).is_err() || heard.recv().is_ok() {
+        let said = read(&line, done).map_err(io::Error::other)?;
+        if keeper.send(Message::Companion(said)).is_err() || heard.recv().is_ok() {
             return Ok(());
         }
     }
+}
+
+/// Reads a line: a gateway's word, or the companion's own report. `done` is dropped once it has been heard.
+fn read(line: &[u8], done: SyncSender<()>) -> Result<Companion, String> {
+    let mut value = Word::value(line)?;
+    if value["word"] == "report" {
+        value.as_object_mut().and_then(|members| members.remove("word"));
+        let report: Report = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        return Ok(Companion::Reported(report));
+    }
+    let word = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    Ok(Companion::Said(word, done))
 }

@@ -15,10 +15,34 @@ pub struct Fleet {
     pub shares: bool,
     /// Whether the companion is connected to it.
     pub companion: bool,
+    /// What the companion reports.
+    pub report: Option<Report>,
     /// The other gateways.
     pub peers: Vec<Peer>,
     /// The networks on the fleet's allow list.
     pub allowed: Vec<String>,
+}
+
+/// What the companion reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The fleet's servers.
+    pub servers: Vec<Server>,
+    /// End of its certificate, in milliseconds since 1970.
+    pub certificate: Option<u64>,
+    /// Number of words that the fleet's state has yet to store.
+    pub waiting: usize,
+}
+
+/// A server that carries words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Its name or address, with its port.
+    pub name: String,
+    /// Whether the companion is connected to it.
+    pub connected: bool,
 }
 
 /// Another gateway.

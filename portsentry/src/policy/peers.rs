@@ -172,9 +172,8 @@ impl Peers {
         let limits = (self.rules.each, self.rules.all);
         let Some(peer) = self.known.get_mut(&number) else { return BTreeSet::new() };
         let was_held = peer.held.is_some();
-        let is_state = matches!(word, Word::Block { state: true, .. });
         let rate = (self.rules.rate, self.rules.each);
-        if !peer.admit(word.count(), is_state, rate, now) {
+        if !peer.admit(word.count(), word.is_state(), rate, now) {
             let is_held = peer.held.is_some();
             self.revision += u64::from(was_held != is_held);
             // Its blocks are suspended.

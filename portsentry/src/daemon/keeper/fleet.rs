@@ -11,6 +11,7 @@ use portsentry_common::block::Proof;
 use super::scope::Scope;
 use crate::{
     config::{Config, ShareBlocks},
+    inspect::fleet::Report,
     metrics::PeerStats,
     policy::{
         Record, is_host,
@@ -35,6 +36,8 @@ pub(super) struct Fleet {
     pub is_here: bool,
     /// Own blocks that the fleet has lifted or exempted, with the reasons, to be released.
     pub unwanted: Vec<(IpNet, String)>,
+    /// The companion's last report, while it is connected.
+    pub report: Option<Report>,
     share: ShareBlocks,
     file: PeerFile,
     /// The connection to the companion, with its number.
@@ -53,6 +56,7 @@ impl Fleet {
             is_on: config.share_socket.is_some(),
             is_here: false,
             unwanted: Vec::new(),
+            report: None,
             share: config.share_blocks,
             file: PeerFile::new(&config.blocked_file),
             companion: None,
@@ -90,11 +94,14 @@ impl Fleet {
     /// Uses this connection to the companion from now on.
     pub(super) fn join(&mut self, number: u64, companion: SyncSender<String>) {
         self.companion = Some((number, companion));
+        self.report = None;
     }
 
     /// Forgets this connection to the companion, unless another has replaced it.
     pub(super) fn leave(&mut self, number: u64) {
-        self.companion.take_if(|(current, _)| *current == number);
+        if self.companion.take_if(|(current, _)| *current == number).is_some() {
+            self.report = None;
+        }
     }
 
     /// Whether a companion is connected.

@@ -111,8 +111,9 @@ impl Peer {
             Some(Refused::Stranger)
         } else if self.held.is_some() {
             Some(Refused::Held)
-        } else if is_state && self.resyncs(count, each, now) {
-            None
+        } else if is_state {
+            // The companion decides when the state is read, not the peer.
+            (!self.resyncs(count, each, now)).then_some(Refused::Rate)
         } else {
             (!self.is_in_time(words, rate, now)).then_some(Refused::Rate)
         };

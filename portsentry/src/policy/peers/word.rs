@@ -84,6 +84,9 @@ pub enum Word {
     Lift {
         /// The speaker.
         gateway: Gateway,
+        /// Whether it comes from the fleet's stored state.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        state: bool,
         /// The sources.
         addresses: Vec<IpAddr>,
         /// The moment. Blocks that begin later stand.
@@ -93,6 +96,9 @@ pub enum Word {
     Allow {
         /// The speaker.
         gateway: Gateway,
+        /// Whether it comes from the fleet's stored state.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        state: bool,
         /// A host or network.
         #[serde(with = "notation")]
         network: IpNet,
@@ -116,12 +122,26 @@ impl Word {
 
     /// Reads a line.
     pub fn read(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_value(Self::value(line)?).map_err(|error| error.to_string())
+    }
+
+    /// Reads the members of a line but its version.
+    pub fn value(line: &[u8]) -> Result<Value, String> {
         let mut value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let version = value.as_object_mut().and_then(|members| members.remove("v"));
         if version.as_ref().and_then(Value::as_u64) != Some(Self::VERSION) {
             return Err(format!("this daemon speaks version {} (\"v\")", Self::VERSION));
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        Ok(value)
+    }
+
+    /// Whether it comes from the fleet's stored state, not as news.
+    #[must_use]
+    pub const fn is_state(&self) -> bool {
+        match self {
+            Self::Block { state, .. } | Self::Lift { state, .. } | Self::Allow { state, .. } => *state,
+            Self::Beat { .. } => false,
+        }
     }
 
     /// Returns the speaker.

@@ -34,6 +34,7 @@ impl Keeper {
             gateway: fleet.name.to_string(),
             shares: fleet.is_on,
             companion: fleet.is_joined(),
+            report: fleet.report.clone(),
             peers: peers.collect(),
             allowed: allowed.map(|(network, _)| name_of(network)).collect(),
         };

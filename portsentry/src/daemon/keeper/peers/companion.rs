@@ -28,6 +28,7 @@ impl Keeper {
         match said {
             Companion::Joined(number, sender) => self.on_joined(number, sender),
             Companion::Said(word, _heard) => self.on_word(&word),
+            Companion::Reported(report) => self.outside.fleet.report = Some(report),
             Companion::Left(number, problem) => {
                 self.outside.fleet.leave(number);
                 if let Some(problem) = problem
@@ -66,10 +67,15 @@ impl Keeper {
         }
         let lifted = self.outside.fleet.peers.lifted_here();
         for (network, at) in lifted.filter(|(network, _)| may_tell(&self.scope, *network)) {
-            lines.push(speak(&Word::Lift { gateway: gateway.clone(), addresses: vec![network.addr()], at }));
+            lines.push(speak(&Word::Lift {
+                gateway: gateway.clone(),
+                state: true,
+                addresses: vec![network.addr()],
+                at,
+            }));
         }
         for (network, Allowed { at, allowed }) in self.outside.fleet.peers.allowed() {
-            lines.push(speak(&Word::Allow { gateway: gateway.clone(), network, at, allowed }));
+            lines.push(speak(&Word::Allow { gateway: gateway.clone(), state: true, network, at, allowed }));
         }
         lines.push(line(json!({"word": "synced"})));
         lines.into_iter().for_each(|line| self.outside.fleet.tell(line));
@@ -167,7 +173,7 @@ impl Keeper {
         let addresses: Vec<IpAddr> = told.map(IpNet::addr).collect();
         for some in addresses.chunks(AT_ONCE) {
             let (gateway, addresses) = (fleet.name.clone(), some.to_vec());
-            fleet.tell(speak(&Word::Lift { gateway, addresses, at }));
+            fleet.tell(speak(&Word::Lift { gateway, state: false, addresses, at }));
         }
     }
 
@@ -180,7 +186,7 @@ impl Keeper {
         self.release_allowed(network);
         self.settle(changed);
         let gateway = self.outside.fleet.name.clone();
-        self.outside.fleet.tell(speak(&Word::Allow { gateway, network, at, allowed }));
+        self.outside.fleet.tell(speak(&Word::Allow { gateway, state: false, network, at, allowed }));
         true
     }
 
