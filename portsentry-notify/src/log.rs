@@ -1,31 +1,20 @@
 //! Lines on standard error, with systemd's prefixes for levels if the journal reads them.
 
-use std::{io::stderr, os::fd::AsFd};
+use portsentry::{config::Level, systemd};
 
-use portsentry::{
-    config::Level,
-    systemd::{is_journal, prefix},
-};
-
-fn line(level: Level, text: &str) {
-    if is_journal(stderr().as_fd()) {
-        eprintln!("{}{text}", prefix(level));
-    } else {
-        eprintln!("portsentry-notify: {text}");
-    }
-}
+const PROGRAM: &str = "portsentry-notify";
 
 /// Logs an error.
 pub fn error(text: &str) {
-    line(Level::Err, text);
+    systemd::report(PROGRAM, Level::Err, text);
 }
 
 /// Logs a warning.
 pub fn warning(text: &str) {
-    line(Level::Warning, text);
+    systemd::report(PROGRAM, Level::Warning, text);
 }
 
 /// Logs a notice.
 pub fn notice(text: &str) {
-    line(Level::Notice, text);
+    systemd::report(PROGRAM, Level::Notice, text);
 }

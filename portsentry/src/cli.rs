@@ -5,6 +5,7 @@ mod fleet;
 mod learned;
 mod list;
 mod report;
+mod share;
 mod since;
 mod verb;
 
@@ -17,6 +18,7 @@ pub use self::fleet::{Allow, Judge, Peers};
 pub use self::learned::{Forget, Served};
 pub use self::list::{Format, List, Selection};
 pub use self::report::Report;
+pub use self::share::{Share, ShareAction, ShareInit};
 pub use self::since::Since;
 pub use self::verb::{
     Block, Check, Confirm, Doctor, Down, Events, History, Notify, Reload, Review, Setup, Status, Target, Top,

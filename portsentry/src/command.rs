@@ -3,16 +3,17 @@
 mod background;
 mod block;
 mod check;
+mod companion;
 mod doctor;
 mod down;
 mod events;
 mod explain;
+mod fleet;
 pub mod gen_docs;
 mod history;
 mod list;
 mod looked;
 mod mode;
-mod notify;
 mod observed;
 mod options;
 mod peers;
@@ -61,7 +62,8 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Setup(setup)) => setup::run(cli, setup),
         Some(Verb::Confirm(confirm)) => setup::confirm(cli, *confirm),
         Some(Verb::Review(review)) => review::run(cli, *review),
-        Some(Verb::Notify(arguments)) => notify::run(arguments),
+        Some(Verb::Notify(arguments)) => companion::notify(arguments),
+        Some(Verb::Share(arguments)) => companion::share(arguments),
         Some(Verb::Held) => list::addresses(cli),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),

@@ -58,6 +58,13 @@ pub fn complain(level: Level, text: &str) {
     text.trim_end().lines().for_each(|line| eprintln!("{prefix}{line}"));
 }
 
+/// Prints a line to standard error: in the journal with its priority, elsewhere with the program's name.
+pub fn report(program: &str, level: Level, text: &str) {
+    let is_journal = is_journal(std::io::stderr().as_fd());
+    let start = if is_journal { prefix(level) } else { format!("{program}: ") };
+    eprintln!("{start}{text}");
+}
+
 /// Returns the start of a line by which the journal recognises its priority.
 #[must_use]
 pub fn prefix(level: Level) -> String {

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 pub mod companion;
 mod daemon;
 mod device_bound;
+pub mod fleet;
 mod held;
 mod installed;
 mod log;
@@ -49,6 +50,7 @@ pub use self::{
     companion::Companion,
     daemon::{Daemon, Ended},
     device_bound::DeviceBound,
+    fleet::Fleet,
     installed::Syslog,
     log::Log,
     machine::Machine,

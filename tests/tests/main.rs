@@ -45,6 +45,8 @@ mod false_positives;
 mod faults;
 mod file_edits;
 mod first_contacts;
+mod fleet;
+mod fleet_service;
 mod flood;
 mod gate;
 mod gateway;

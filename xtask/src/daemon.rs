@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{paths, shell};
 
 /// The programs of the package, each with the name of its crate.
-pub(crate) const PROGRAMS: [&str; 2] = ["portsentry", "portsentry-notify"];
+pub(crate) const PROGRAMS: [&str; 3] = ["portsentry", "portsentry-notify", "portsentry-share"];
 
 /// Returns the command that builds the daemon and the notifier, unoptimised. Also builds the package of the tests, so that cargo
 /// uses the same features of the dependencies for both.

@@ -11,13 +11,14 @@ use anyhow::{Context, Result, ensure};
 use crate::paths;
 
 /// The packages with tests: their directories and names.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("bench", "portsentry-bench"),
     ("detection", "portsentry-detection"),
     ("fuzz", "portsentry-fuzz"),
     ("portsentry", "portsentry"),
     ("portsentry-common", "portsentry-common"),
     ("portsentry-notify", "portsentry-notify"),
+    ("portsentry-share", "portsentry-share"),
     ("tests", "portsentry-tests"),
     ("xtask", "xtask"),
 ];

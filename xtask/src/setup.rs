@@ -4,6 +4,7 @@ pub(crate) mod deb;
 pub(crate) mod deny;
 mod install;
 mod linker;
+mod nats;
 mod packages;
 pub(crate) mod toolchain;
 
@@ -35,7 +36,8 @@ pub(crate) fn build() -> Result<(Toolchain, Linker)> {
 pub(crate) fn scan() -> Result<()> {
     root("this")?;
     bpffs()?;
-    packages::install_missing()
+    packages::install_missing()?;
+    nats::fetch()
 }
 
 /// Installs the programs that the bench compares with. Reports unavailable ones.

@@ -13,6 +13,7 @@ use super::{
     learned::{Forget, Served},
     list::List,
     report::Report,
+    share::Share,
     since::{Since, since},
 };
 pub use crate::inspect::select::network;
@@ -71,6 +72,8 @@ pub enum Verb {
     Review(Review),
     /// Send events as mail, webhooks and reports, as notify.conf says (executes portsentry-notify)
     Notify(Notify),
+    /// Carry words between the gateways of a fleet, as share.conf says (executes portsentry-share)
+    Share(Share),
     /// Print completions for a shell
     Completions {
         /// The shell

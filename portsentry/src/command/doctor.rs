@@ -4,6 +4,7 @@ mod bound;
 mod files;
 mod filter;
 mod finding;
+mod fleet;
 mod interface;
 mod links;
 mod notifier;
@@ -61,6 +62,9 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     if let Some(Ok(state)) = running.map(Observer::scans) {
         let answers = running.and_then(|observer| observer.answers().ok());
         findings.extend(scans::findings(&config, &state, answers));
+    }
+    if let Some(fleet) = super::fleet::ask(&config) {
+        findings.extend(fleet::findings(&fleet));
     }
     let pinned_links = pinned.as_ref().map(Observer::links).unwrap_or_default();
     match links::read() {

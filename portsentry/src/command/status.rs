@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use portsentry_common::counter::COUNTERS;
 use serde::Deserialize;
 
-use super::{looked, observed, options, show};
+use super::{fleet, looked, observed, options, show};
 use crate::{
     cli::{Cli, Status},
     config::Config,
@@ -43,7 +43,13 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
         Err(exit) => return exit,
     };
     let pins = config.pin_path.display().to_string();
-    let text = if status.json { observed::json(&report) } else { render(&report, &pins) };
+    let text = if status.json {
+        observed::json(&report)
+    } else {
+        let fleet = fleet::ask(&config).filter(|_| report.daemon.is_some());
+        let line = fleet.map(|fleet| format!("{:<12} {}\n", "fleet", fleet::summary(&fleet)));
+        render(&report, &pins) + &line.unwrap_or_default()
+    };
     match show::print(&text) {
         Exit::Success if !report.is_attached => Exit::Failure,
         exit => exit,

@@ -113,6 +113,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("portsentry notify --test", "Send a test message to every channel."),
         ],
     ),
+    (
+        "share",
+        &[
+            (
+                "portsentry share init --gateway gw1 gw2 gw3 --server nats1 nats2 nats3",
+                "Make the keys and files of a fleet of three gateways and three servers.",
+            ),
+            (
+                "portsentry share --file fleet/administrator/share.conf create",
+                "Create the fleet's state on the servers.",
+            ),
+            ("portsentry share --check", "Validate share.conf and the keys."),
+        ],
+    ),
     ("forget", &[("portsentry forget 192.0.2.9 --port 8443", "Forget what one port has answered.")]),
     (
         "history",

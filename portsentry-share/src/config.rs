@@ -1,0 +1,101 @@
+//! The configuration file, `share.conf`.
+
+mod content;
+mod keys;
+mod read;
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use portsentry::config::{LoadError, Report, trusted_text};
+
+pub use self::{
+    content::{Config, Server},
+    keys::KEYS,
+};
+
+/// Maximum size of the file in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Reasons why the file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be read or trusted, or it has errors.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Other users may read the key.
+    #[error("other users may read {0}: chmod o-r {0}")]
+    Readable(PathBuf),
+}
+
+/// Reads the file.
+pub fn load(path: &Path) -> Result<(Config, Report), Error> {
+    let text = trusted_text(path, LARGEST)?;
+    let (config, report) = parse(&text, path).map_err(LoadError::from)?;
+    for secret in [path, &config.key] {
+        let metadata = fs::metadata(secret);
+        let metadata = metadata.map_err(|source| LoadError::Io { path: secret.into(), source })?;
+        if metadata.mode() & 0o004 != 0 {
+            return Err(Error::Readable(secret.into()));
+        }
+    }
+    Ok((config, report))
+}
+
+/// Reads a text. Its paths are relative to the directory of `file`.
+fn parse(text: &str, file: &Path) -> Result<(Config, Report), Report> {
+    let mut report = Report::new(&file.to_string_lossy());
+    let values = read::values(text, &mut report);
+    let config = read::config(&values, file.parent().unwrap_or(Path::new("/")), text, &mut report);
+    match config {
+        Some(config) => report.into_result(config),
+        None => Err(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portsentry::policy::peers::Gateway;
+
+    use super::*;
+
+    const WHOLE: &str = "SERVERS=\"nats1:4222 [2001:db8::1]:4223 192.0.2.7\"\nGATEWAYS=\"gw1 gw2\"\n";
+
+    fn read(text: &str) -> Result<Config, String> {
+        let read = parse(text, Path::new("/etc/portsentry/share.conf"));
+        read.map(|(config, _)| config).map_err(|report| report.to_string())
+    }
+
+    #[test]
+    fn a_file_is_read() {
+        let config = read(&format!("# a comment\n{WHOLE}KEY=\"other.key\"\nNEWS_RATE=\"7\"\n")).unwrap();
+        let servers: Vec<_> = config.servers.iter().map(|it| (it.host.as_str(), it.port)).collect();
+        assert_eq!(servers, [("nats1", 4222), ("2001:db8::1", 4223), ("192.0.2.7", 4222)]);
+        assert_eq!(config.gateways.iter().map(Gateway::name).collect::<Vec<_>>(), ["gw1", "gw2"]);
+        assert_eq!(config.key, Path::new("/etc/portsentry/other.key"));
+        assert_eq!(config.certificate, Path::new("/etc/portsentry/gateway.pem"));
+        assert_eq!((config.rate, config.socket.as_path()), (7, Path::new("/run/portsentry/share.sock")));
+    }
+
+    #[test]
+    fn errors_name_their_lines() {
+        for (text, expected) in [
+            ("GATEWAYS=\"gw1\"\n", "SERVERS is missing"),
+            ("SERVERS=\"a\"\n", "GATEWAYS is missing"),
+            ("SERVERS=\"a:0\"\nGATEWAYS=\"gw1\"\n", "share.conf:1:10"),
+            ("SERVERS=\"a b\"\nGATEWAYS=\"gw1 g.w\"\n", "share.conf:2:15"),
+            ("SERVERS=\"a b\"\nGATEWAYS=\"gw1 gw1\"\n", "twice"),
+            ("SERVERS=\"a a\"\nGATEWAYS=\"gw1 gw2\"\n", "twice"),
+            ("SERVER=\"a\"\n", "did you mean SERVERS?"),
+            ("nonsense\n", "not a setting"),
+            ("SERVERS=a\n", "not in quotes"),
+            ("NEWS_RATE=\"0\"\n", "share.conf:1:12"),
+        ] {
+            let report = read(text).unwrap_err();
+            assert!(report.contains(expected), "{text}: {report}");
+        }
+    }
+}

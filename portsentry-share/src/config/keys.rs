@@ -1,0 +1,34 @@
+//! Every setting of `share.conf`.
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Form of its value.
+    pub form: &'static str,
+    /// Default value; empty for none.
+    pub default: &'static str,
+    /// Its effect.
+    pub meaning: &'static str,
+}
+
+macro_rules! keys {
+    ($($name:literal, $form:literal, $default:literal, $meaning:literal;)+) => {
+        /// Every setting, in the order of the documentation.
+        pub const KEYS: &[Key] = &[$(Key { name: $name, form: $form, default: $default, meaning: $meaning },)+];
+    };
+}
+
+keys! {
+    "SHARE_SOCKET", "path", "/run/portsentry/share.sock", "The daemon's socket, as in `portsentry.conf`.";
+    "SERVERS", "hosts or addresses, with or without ports", "",
+        "The fleet's NATS servers, this gateway's nearest first. The companion keeps connections to two of them.";
+    "GATEWAYS", "names", "", "All gateways of the fleet, this one included.";
+    "AUTHORITY", "path", "servers.pem", "Certificate of the authority that signs the servers' certificates.";
+    "CERTIFICATE", "path", "gateway.pem", "This gateway's certificate.";
+    "KEY", "path", "gateway.key", "Its private key. Other users must not be able to read it.";
+    "NEWS_RATE", "1 to 1000000", "100",
+        "Words per second that are sent as news, five seconds' at once; as PEER_RATE of the other gateways. Further words \
+         reach the others through the fleet's state, within about two seconds.";
+}

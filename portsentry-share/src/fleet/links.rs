@@ -1,0 +1,256 @@
+//! The connections to two different servers. What is published goes over both, and each subscription exists on both, so that
+//! neither the loss of a server nor one without routes to the others loses a message.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use portsentry::inspect::fleet::Server as Reported;
+use tokio::{
+    sync::{
+        mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    time::{Instant, sleep},
+};
+
+use super::wire::FIRST;
+use crate::{
+    config::Server,
+    log,
+    nats::{self, Inbox, Message, Session},
+};
+
+/// Maximum pause before another attempt to connect.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Time after which a connection counts as a good one.
+const GOOD: Duration = Duration::from_secs(5);
+
+/// The places where messages are put.
+#[derive(Debug)]
+pub struct Mailboxes {
+    /// Answers about words for the state: their identifications, and whether they are stored.
+    pub acks: UnboundedSender<(u64, bool)>,
+    /// News and beats, by peer. What doesn't fit is lost, and found missing later.
+    pub peers: Vec<Sender<Message>>,
+}
+
+/// The connections.
+#[derive(Debug)]
+pub struct Links {
+    run: u64,
+    /// The connections that are ready.
+    ready: [Mutex<Option<Sender<Vec<u8>>>>; 2],
+    /// The servers that the connections use or try.
+    used: Mutex<[Option<usize>; 2]>,
+    /// Number of connections so far that were ready.
+    count: watch::Sender<u64>,
+    requests: Mutex<HashMap<u64, UnboundedSender<Message>>>,
+    numbers: AtomicU64,
+    mailboxes: Mailboxes,
+}
+
+/// Returns the value in a lock. No thread panics while it holds one.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Links {
+    /// Creates the connections of a run, none of them ready.
+    #[must_use]
+    pub fn new(run: u64, mailboxes: Mailboxes) -> Self {
+        Self {
+            run,
+            ready: Default::default(),
+            used: Mutex::default(),
+            count: watch::Sender::new(0),
+            requests: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            mailboxes,
+        }
+    }
+
+    /// Returns the subject of all answers.
+    #[must_use]
+    pub fn answers(&self) -> String {
+        format!("_INBOX.{}.*", self.run)
+    }
+
+    /// Follows the number of connections that became ready.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
+    /// Whether any connection is ready.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.ready.iter().any(|slot| lock(slot).is_some())
+    }
+
+    /// Sends a frame over each connection.
+    pub fn publish(&self, frame: &[u8]) {
+        for slot in &self.ready {
+            if let Some(sender) = lock(slot).as_ref() {
+                // The queue is full of what will show the peers that something is missing.
+                let _ = sender.try_send(frame.into());
+            }
+        }
+    }
+
+    /// Sends a word to the state over one connection. Returns whether that was possible.
+    pub fn store(&self, identification: u64, subject: &str, seconds: Option<u64>, payload: &[u8]) -> bool {
+        let reply = format!("_INBOX.{}.s{identification}", self.run);
+        let seconds = seconds.map(|seconds| format!("{seconds}s"));
+        let header = seconds.as_deref().map(|seconds| ("Nats-TTL", seconds));
+        self.send(identification, nats::publish_with_reply(subject, &reply, header, payload))
+    }
+
+    /// Sends a request over one connection. Returns the answers, unless no connection is ready.
+    pub fn request(&self, subject: &str, payload: &[u8]) -> Option<Answers<'_>> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = unbounded_channel();
+        lock(&self.requests).insert(number, sender);
+        let answers = Answers { links: self, number, receiver };
+        let reply = format!("_INBOX.{}.r{number}", self.run);
+        self.send(number, nats::publish_with_reply(subject, &reply, None, payload)).then_some(answers)
+    }
+
+    /// Returns the servers, and whether each is connected.
+    #[must_use]
+    pub fn report(&self, servers: &[Server]) -> Vec<Reported> {
+        let used = *lock(&self.used);
+        let is_ready = |index| {
+            used.iter().zip(&self.ready).any(|(used, slot)| *used == Some(index) && lock(slot).is_some())
+        };
+        let reported = servers.iter().enumerate().map(|(index, server)| Reported {
+            name: format!("{}:{}", server.host, server.port),
+            connected: is_ready(index),
+        });
+        reported.collect()
+    }
+
+    /// Sends a frame over the connection that a number chooses, or over the other one.
+    fn send(&self, number: u64, frame: Vec<u8>) -> bool {
+        let first = usize::from(number % 2 == 1);
+        let mut frame = Some(frame);
+        for slot in [first, 1 - first] {
+            if let Some(sender) = lock(&self.ready[slot]).as_ref() {
+                match sender.try_send(frame.take().unwrap_or_default()) {
+                    Ok(()) => return true,
+                    Err(error) => frame = Some(error.into_inner()),
+                }
+            }
+        }
+        false
+    }
+
+    fn answer(&self, message: Message) {
+        let Some((kind, number)) =
+            message.subject.rsplit('.').next().and_then(|last| last.split_at_checked(1))
+        else {
+            return;
+        };
+        let Ok(number) = number.parse::<u64>() else { return };
+        if kind == "s" {
+            let _ = self.mailboxes.acks.send((number, is_stored(&message)));
+        } else if let Some(request) = lock(&self.requests).get(&number) {
+            // Its sender waits no longer.
+            let _ = request.send(message);
+        }
+    }
+}
+
+/// Whether an answer says that a word is stored.
+fn is_stored(message: &Message) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap_or_default();
+    message.headers.status.is_none() && answer["error"].is_null() && answer["seq"].is_u64()
+}
+
+/// The answers to a request.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    links: &'a Links,
+    number: u64,
+    /// The answers.
+    pub receiver: UnboundedReceiver<Message>,
+}
+
+impl Drop for Answers<'_> {
+    fn drop(&mut self) {
+        lock(&self.links.requests).remove(&self.number);
+    }
+}
+
+/// A connection's mailbox.
+struct Slot<'a> {
+    links: &'a Links,
+    index: usize,
+    name: &'a str,
+}
+
+impl Inbox for Slot<'_> {
+    fn open(&self, sender: &Sender<Vec<u8>>) {
+        *lock(&self.links.ready[self.index]) = Some(sender.clone());
+        log::notice(&format!("connected to server {}", self.name));
+        self.links.count.send_modify(|count| *count += 1);
+    }
+
+    fn take(&self, message: Message) {
+        match message.subscription.checked_sub(FIRST) {
+            Some(number) => {
+                let peer = usize::try_from(number / 2).ok();
+                if let Some(peer) = peer.and_then(|peer| self.links.mailboxes.peers.get(peer)) {
+                    let _ = peer.try_send(message);
+                }
+            }
+            None => self.links.answer(message),
+        }
+    }
+
+    fn refused(&self, problem: &str) {
+        log::error(&format!("server {} refuses: {problem}", self.name));
+    }
+}
+
+/// Keeps a connection, always to a server that the other one doesn't use.
+pub async fn keep(links: Arc<Links>, slot: usize, servers: Vec<Server>, session: Session) {
+    let mut next = slot;
+    let mut pause = Duration::ZERO;
+    let mut complained = None;
+    loop {
+        let index = {
+            let mut used = lock(&links.used);
+            let other = used[1 - slot];
+            let free = (next..).map(|index| index % servers.len()).take(servers.len());
+            let Some(index) = free.into_iter().find(|index| Some(*index) != other) else { return };
+            used[slot] = Some(index);
+            index
+        };
+        let server = &servers[index];
+        let name = format!("{}:{}", server.host, server.port);
+        let session = Session { host: server.host.clone(), port: server.port, ..session.clone() };
+        let begun = Instant::now();
+        let error = nats::run(&session, &Slot { links: &links, index: slot, name: &name }).await;
+        let was_ready = lock(&links.ready[slot]).take().is_some();
+        if was_ready {
+            log::warning(&format!("the connection to server {name} is lost: {error}"));
+            complained = None;
+        } else if complained.replace(index) != Some(index) {
+            log::warning(&format!("server {name} can't be reached: {error}"));
+        }
+        // The next server is tried at once, and then again after pauses.
+        pause = if was_ready && begun.elapsed() > GOOD {
+            Duration::ZERO
+        } else {
+            (pause * 2).clamp(PAUSE / 20, PAUSE)
+        };
+        next = index + 1;
+        sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}

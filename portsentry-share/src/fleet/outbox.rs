@@ -1,0 +1,205 @@
+//! The words of this gateway: numbered news, which are repeated until the state has them, and the words that the state has yet
+//! to store.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use portsentry::policy::peers::{Millis, Word};
+use tokio::time::Instant;
+
+use super::wire::{Beat, News, Stored, WORDS, split};
+
+/// Maximum number of words on their way to the state.
+const WINDOW: usize = 256;
+/// Maximum number of news that are repeated.
+const REPEATED: usize = 1024;
+/// Times after which news are repeated while the state lacks them; the last one again and again.
+const REPEATS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(5)];
+/// Time for the state to confirm a word.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pause after the state has refused a word.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Seconds' worth of news that may be sent at once.
+const BURST: u64 = 5;
+
+/// A word that the state has yet to store.
+#[derive(Debug)]
+struct Waiting {
+    stored: Stored,
+    number: u64,
+    /// Its identification on its way.
+    sent: Option<u64>,
+}
+
+/// News that the state has yet to store.
+#[derive(Debug)]
+struct Repeated {
+    number: u64,
+    payload: Vec<u8>,
+    due: Instant,
+    times: usize,
+}
+
+/// The words of this gateway.
+#[derive(Debug)]
+pub struct Outbox {
+    run: u64,
+    rate: u64,
+    /// Thousandths of words that may be sent as news.
+    bucket: u64,
+    refilled: Instant,
+    number: u64,
+    waiting: HashMap<String, Waiting>,
+    /// Number of waiting words, by number of the news.
+    unstored: BTreeMap<u64, usize>,
+    /// Keys of waiting words, in the order in which they are sent.
+    ready: VecDeque<String>,
+    sent: BTreeMap<u64, (String, Instant)>,
+    identification: u64,
+    news: VecDeque<Repeated>,
+    pause: Instant,
+}
+
+impl Outbox {
+    /// Creates the outbox of a run, with `rate` words per second as news.
+    #[must_use]
+    pub fn new(run: u64, rate: u32, now: Instant) -> Self {
+        let rate = u64::from(rate);
+        Self {
+            run,
+            rate,
+            bucket: rate * BURST * 1000,
+            refilled: now,
+            number: 0,
+            waiting: HashMap::new(),
+            unstored: BTreeMap::new(),
+            ready: VecDeque::new(),
+            sent: BTreeMap::new(),
+            identification: 0,
+            news: VecDeque::new(),
+            pause: now,
+        }
+    }
+
+    /// Says words. Returns the news to publish, unless there have been too many: then the words only go to the state.
+    pub fn say(&mut self, words: Vec<Word>, clock: Millis, now: Instant) -> Option<Vec<u8>> {
+        let count: usize = words.iter().map(Word::count).sum();
+        self.store(words.iter().flat_map(|word| split(word, clock)));
+        if count > WORDS || !self.has_budget(count as u64, now) {
+            return None;
+        }
+        let news = News { run: self.run, number: self.number, words };
+        let payload = serde_json::to_vec(&news).ok()?;
+        if self.news.len() == REPEATED {
+            self.news.pop_front();
+        }
+        let (number, due) = (self.number, now + REPEATS[0]);
+        self.news.push_back(Repeated { number, payload: payload.clone(), due, times: 0 });
+        Some(payload)
+    }
+
+    /// Adds words for the state, under a number of their own.
+    pub fn store(&mut self, words: impl IntoIterator<Item = Stored>) {
+        self.number += 1;
+        for stored in words {
+            let key = stored.key.clone();
+            let waiting = Waiting { stored, number: self.number, sent: None };
+            *self.unstored.entry(self.number).or_default() += 1;
+            if let Some(before) = self.waiting.insert(key.clone(), waiting) {
+                self.forget(before.number);
+            }
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Returns the words to send to the state now, with their identifications.
+    pub fn take_ready(&mut self, now: Instant) -> Vec<(u64, Stored)> {
+        let late = self.sent.iter().filter(|(_, (_, since))| now.duration_since(*since) > PATIENCE);
+        let late: Vec<u64> = late.map(|(identification, _)| *identification).collect();
+        late.into_iter().for_each(|identification| self.refused(identification, now));
+        let mut ready = Vec::new();
+        while now >= self.pause
+            && self.sent.len() < WINDOW
+            && let Some(key) = self.ready.pop_front()
+        {
+            let Some(waiting) = self.waiting.get_mut(&key).filter(|it| it.sent.is_none()) else { continue };
+            self.identification += 1;
+            waiting.sent = Some(self.identification);
+            self.sent.insert(self.identification, (key, now));
+            ready.push((self.identification, waiting.stored.clone()));
+        }
+        ready
+    }
+
+    /// Records that the state has stored a word.
+    pub fn stored(&mut self, identification: u64) {
+        let Some((key, _)) = self.sent.remove(&identification) else { return };
+        // A later word with the same key may have replaced it.
+        if self.waiting.get(&key).is_some_and(|waiting| waiting.sent == Some(identification))
+            && let Some(waiting) = self.waiting.remove(&key)
+        {
+            self.forget(waiting.number);
+        }
+    }
+
+    /// Records that the state hasn't stored a word. It is sent again.
+    pub fn refused(&mut self, identification: u64, now: Instant) {
+        let Some((key, _)) = self.sent.remove(&identification) else { return };
+        if let Some(waiting) = self.waiting.get_mut(&key).filter(|it| it.sent == Some(identification)) {
+            waiting.sent = None;
+            self.ready.push_back(key);
+            self.pause = now + PAUSE;
+        }
+    }
+
+    /// Returns the news to repeat now.
+    pub fn take_repeats(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let unstored = &self.unstored;
+        self.news.retain(|news| unstored.contains_key(&news.number));
+        let due = self.news.iter_mut().filter(|news| news.due <= now);
+        let repeats = due.map(|news| {
+            news.times = (news.times + 1).min(REPEATS.len() - 1);
+            news.due = now + REPEATS[news.times];
+            news.payload.clone()
+        });
+        repeats.collect()
+    }
+
+    /// Returns the next sign of life.
+    #[must_use]
+    pub fn beat(&self, clock: Millis) -> Beat {
+        let stored = self.unstored.keys().next().map_or(self.number, |first| first - 1);
+        Beat { run: self.run, number: self.number, stored, clock }
+    }
+
+    /// Returns the number of words that the state has yet to store.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn forget(&mut self, number: u64) {
+        if let Some(count) = self.unstored.get_mut(&number) {
+            *count -= 1;
+            if *count == 0 {
+                self.unstored.remove(&number);
+            }
+        }
+    }
+
+    fn has_budget(&mut self, words: u64, now: Instant) -> bool {
+        let since = u64::try_from(now.duration_since(self.refilled).as_millis()).unwrap_or(u64::MAX);
+        self.bucket =
+            self.bucket.saturating_add(since.saturating_mul(self.rate)).min(self.rate * BURST * 1000);
+        self.refilled = now;
+        let has = words * 1000 <= self.bucket;
+        self.bucket -= if has { words * 1000 } else { 0 };
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Another gateway: carries its words to the daemon, and reads its part of the state when words are missing.
+
+use std::{sync::Arc, time::Duration};
+
+use portsentry::policy::peers::{Gateway, Said, Word};
+use tokio::{
+    sync::mpsc::Receiver,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use super::{links::Links, seen::Seen, state, task::ended, wire};
+use crate::{daemon::Daemon, nats::Message};
+
+/// Pause between two readings of the state.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Pause after the state could not be read.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
+type Read = (u64, Option<u64>);
+/// A run of the peer's companion, and the number up to which all its words are known after a reading.
+type Known = Option<(u64, u64)>;
+
+/// Another gateway.
+#[derive(Debug)]
+pub struct Peer {
+    gateway: Gateway,
+    links: Arc<Links>,
+    daemon: Daemon,
+    seen: Seen,
+    /// Clock of the last beat.
+    beat: (u64, u64),
+    /// Connection to the daemon that has been told everything before `next`.
+    told: u64,
+    /// Next sequence number of its part of the state.
+    next: u64,
+    /// When the state is to be read, and what is known afterwards.
+    wanted: Option<(Instant, Known)>,
+    reading: Option<(JoinHandle<Read>, Known)>,
+}
+
+impl Peer {
+    /// Creates the peer.
+    #[must_use]
+    pub fn new(gateway: Gateway, links: Arc<Links>, daemon: Daemon) -> Self {
+        Self {
+            gateway,
+            links,
+            daemon,
+            seen: Seen::default(),
+            beat: (0, 0),
+            told: 0,
+            next: 1,
+            wanted: None,
+            reading: None,
+        }
+    }
+
+    /// Serves it for good.
+    pub async fn run(mut self, mut mailbox: Receiver<Message>) {
+        let mut ready = self.links.follow();
+        let mut connection = self.daemon.connection();
+        loop {
+            let due = self.wanted.as_ref().filter(|_| self.reading.is_none()).map(|(due, _)| *due);
+            tokio::select! {
+                message = mailbox.recv() => match message {
+                    Some(message) => self.take(&message).await,
+                    None => return,
+                },
+                // After a cut, and with a new daemon, the state is read from where it was read to.
+                changed = ready.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
+                changed = connection.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin(),
+                read = ended(self.reading.as_mut().map(|(task, _)| task)) => self.end(read.unwrap_or((0, None))),
+            }
+        }
+    }
+
+    async fn take(&mut self, message: &Message) {
+        let connection = self.daemon.current();
+        let is_beat = (message.subscription - wire::FIRST) % 2 == 1;
+        if is_beat {
+            let Ok(beat) = serde_json::from_slice::<wire::Beat>(&message.payload) else { return };
+            if std::mem::replace(&mut self.beat, (beat.run, beat.clock)) == (beat.run, beat.clock) {
+                return;
+            }
+            if let Some(number) = self.seen.missing(&beat) {
+                self.want(Duration::ZERO, Some((beat.run, number)));
+            }
+            self.say(connection, &Word::Beat { gateway: self.gateway.clone(), clock: beat.clock }).await;
+        } else if let Some(news) = wire::read_news(&self.gateway, &message.payload)
+            && self.seen.take(news.run, news.number)
+        {
+            for word in &news.words {
+                self.say(connection, word).await;
+            }
+        }
+    }
+
+    async fn say(&self, connection: u64, word: &Word) {
+        if connection != 0 {
+            self.daemon.say(connection, word).await;
+        }
+    }
+
+    /// Has the state read after a time. Afterwards all words up to a number of a run are known.
+    fn want(&mut self, after: Duration, known: Known) {
+        let due = Instant::now() + after;
+        self.wanted = Some(match self.wanted.take() {
+            Some((before, earlier)) => (before.min(due), known.or(earlier)),
+            None => (due, known),
+        });
+    }
+
+    fn begin(&mut self) {
+        let Some((_, known)) = self.wanted.take() else { return };
+        let connection = self.daemon.current();
+        // Both the end of the wait for a connection and the daemon's begin another reading.
+        if connection == 0 || !self.links.is_up() {
+            return;
+        }
+        if self.told != connection {
+            (self.told, self.next) = (connection, 1);
+            self.seen.forget();
+        }
+        let (gateway, links, daemon, next) =
+            (self.gateway.clone(), Arc::clone(&self.links), self.daemon.clone(), self.next);
+        let task =
+            tokio::spawn(
+                async move { (connection, read(&gateway, &links, &daemon, connection, next).await) },
+            );
+        self.reading = Some((task, known));
+    }
+
+    fn end(&mut self, (connection, next): Read) {
+        let Some((_, known)) = self.reading.take() else { return };
+        match next {
+            Some(next) if connection == self.told => {
+                self.next = next;
+                if let Some((run, number)) = known {
+                    self.seen.know(run, number);
+                }
+                if let Some((due, _)) = &mut self.wanted {
+                    *due = (*due).max(Instant::now() + PAUSE);
+                }
+            }
+            _ => self.want(RETRY, known),
+        }
+    }
+}
+
+/// Reads the state from a sequence number on, and tells the daemon. Returns the next sequence number, or `None` if that failed.
+async fn read(
+    gateway: &Gateway,
+    links: &Links,
+    daemon: &Daemon,
+    connection: u64,
+    mut next: u64,
+) -> Option<u64> {
+    loop {
+        let (found, after, is_more) = state::read(links, gateway, next).await?;
+        let mut all: Vec<Said> = Vec::new();
+        for (_, _, word) in found {
+            match word {
+                Word::Block { blocks, .. } => all.extend(blocks),
+                word => daemon.say(connection, &word).await,
+            }
+        }
+        if !all.is_empty() {
+            let word = Word::Block { gateway: gateway.clone(), state: true, said: 0, blocks: all };
+            daemon.say(connection, &word).await;
+        }
+        next = after;
+        if !is_more {
+            return Some(next);
+        }
+    }
+}

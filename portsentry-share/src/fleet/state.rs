@@ -1,0 +1,47 @@
+//! Reads a gateway's part of the fleet's state. A stream is read directly, without a consumer, of which a gateway could create
+//! any number.
+
+use std::time::Duration;
+
+use portsentry::policy::peers::{Gateway, Word};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{links::Links, wire};
+
+/// Number of words per request.
+const BATCH: u64 = 256;
+/// Maximum time for each answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Status at the end of the answers.
+const END: u16 = 204;
+/// Status if there is no word.
+const NONE: u16 = 404;
+
+/// Words in the state: each with the end of its subject and its text.
+pub type Found = Vec<(String, Vec<u8>, Word)>;
+
+/// Reads the words from sequence number `next` on, at most [`BATCH`] of them. Returns them with the next sequence number, and
+/// whether there are more. Returns `None` if no server answers.
+pub async fn read(links: &Links, gateway: &Gateway, next: u64) -> Option<(Found, u64, bool)> {
+    let subject = format!("$JS.API.DIRECT.GET.{}", wire::stream(gateway));
+    let prefix = wire::state(gateway, "");
+    let request = json!({"seq": next, "batch": BATCH, "next_by_subj": format!("{prefix}>")});
+    let mut answers = links.request(&subject, request.to_string().as_bytes())?;
+    let (mut found, mut last, mut is_more) = (Vec::new(), next, false);
+    loop {
+        let message = timeout(PATIENCE, answers.receiver.recv()).await.ok()??;
+        match message.headers.status {
+            None => {}
+            Some(END | NONE) => return Some((found, last, is_more)),
+            Some(_) => return None,
+        }
+        let number = |name: &str| message.headers.get(name).and_then(|text| text.parse::<u64>().ok());
+        last = last.max(number("Nats-Sequence")? + 1);
+        is_more = number("Nats-Num-Pending").is_some_and(|pending| pending > 0);
+        let key = message.headers.get("Nats-Subject").and_then(|subject| subject.strip_prefix(&prefix))?;
+        if let Some(word) = wire::read_stored(gateway, key, &message.payload) {
+            found.push((key.to_owned(), message.payload, word));
+        }
+    }
+}

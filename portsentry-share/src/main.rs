@@ -1,0 +1,69 @@
+//! `portsentry-share`: carries words about blocks between the gateways of a fleet. It has no privileges; the daemon decides
+//! what becomes of a word.
+
+mod certificate;
+mod config;
+mod create;
+mod daemon;
+mod fleet;
+mod init;
+mod log;
+mod nats;
+mod reference;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use portsentry::{
+    cli::{Share, ShareAction},
+    exit::Exit,
+};
+
+/// Carries words about blocks between the gateways of a fleet
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    share: Share,
+    /// Print the settings, for the documentation
+    #[arg(long, hide = true)]
+    reference: bool,
+}
+
+fn main() -> ExitCode {
+    let Cli { share: Share { file, check, action }, reference } = Cli::parse();
+    if reference {
+        print!("{}", reference::text());
+        return Exit::Success.into();
+    }
+    if let Some(ShareAction::Init(init)) = action {
+        return init::run(&init).into();
+    }
+    let (config, report) = match config::load(&file) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Configuration.into();
+        }
+    };
+    if !report.is_empty() {
+        eprintln!("{report}");
+    }
+    let identity = match nats::Identity::load(&config.authority, &config.certificate, &config.key) {
+        Ok(identity) => identity,
+        Err(error) => {
+            eprintln!("portsentry-share: {error}");
+            return Exit::Configuration.into();
+        }
+    };
+    let exit = if check {
+        println!("OK. {} gateways, {} servers", config.gateways.len(), config.servers.len());
+        Exit::Success
+    } else if let Some(ShareAction::Create {}) = action {
+        create::run(&config, &identity)
+    } else {
+        run::run(config, &identity)
+    };
+    exit.into()
+}

@@ -1,0 +1,106 @@
+//! Findings on the fleet: the companion, its servers and its certificate, and the other gateways' clocks.
+
+use std::time::SystemTime;
+
+use super::finding::Finding;
+use crate::{
+    inspect::fleet::{Fleet, Peer, Report},
+    policy::peers::{Millis, millis_of},
+};
+
+const ABOUT: &str = "fleet";
+/// Difference of clocks in milliseconds that is reported.
+const CLOCK: u64 = 2000;
+/// Days before the end of the certificate at which it is reported.
+const DAYS: Millis = 30;
+const DAY: Millis = 86_400_000;
+
+/// Returns the findings.
+pub(super) fn findings(fleet: &Fleet) -> Vec<Finding> {
+    let Some(report) = fleet.report.as_ref().filter(|_| fleet.companion) else {
+        return vec![Finding::warning(
+            ABOUT,
+            "no companion is connected to SHARE_SOCKET: nothing is shared",
+            "systemctl enable --now portsentry-share; its journal says why it ends",
+        )];
+    };
+    let certificate = report.certificate.and_then(|end| certificate(end, millis_of(SystemTime::now())));
+    [servers(report)].into_iter().chain(certificate).chain(fleet.peers.iter().filter_map(peer)).collect()
+}
+
+fn servers(report: &Report) -> Finding {
+    let all = report.servers.len();
+    let connected = report.servers.iter().filter(|server| server.connected).count();
+    let what = format!("connected to {connected} of {all} servers");
+    match connected {
+        0 => Finding::warning(ABOUT, what, "the journal of portsentry-share says why; blocks stay in force"),
+        1 => Finding::warning(ABOUT, what, "if that server fails, words are late: two are used"),
+        _ => Finding::ok(ABOUT, what),
+    }
+}
+
+fn certificate(end: Millis, now: Millis) -> Option<Finding> {
+    let days = end.saturating_sub(now) / DAY;
+    let what = if end <= now {
+        "the certificate has ended".to_owned()
+    } else {
+        format!("the certificate ends within {} days", days + 1)
+    };
+    (days < DAYS).then(|| Finding::warning(ABOUT, what, "`portsentry share init` makes a new one (fleet.md)"))
+}
+
+fn peer(peer: &Peer) -> Option<Finding> {
+    let name = &peer.gateway;
+    if let Some(by) = &peer.held {
+        return Some(Finding::warning(
+            ABOUT,
+            format!("gateway {name} is held ({by}): its words are ignored"),
+            format!("`portsentry peers release {name}`, if it is sound"),
+        ));
+    }
+    (peer.clock.unsigned_abs() > CLOCK).then(|| {
+        Finding::warning(
+            ABOUT,
+            format!("the clock of gateway {name} differs by {} s", peer.clock.unsigned_abs() / 1000),
+            "set both clocks by NTP; until then ends are converted",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{doctor::finding::Level, fleet::tests::fleet};
+
+    fn warnings(fleet: &Fleet) -> Vec<String> {
+        let findings = findings(fleet).into_iter();
+        findings.filter(|finding| finding.level == Level::Warning).map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn a_fleet_with_two_connections_is_sound() {
+        assert_eq!(warnings(&fleet(2)), [""; 0]);
+        assert_eq!(warnings(&fleet(1)), ["connected to 1 of 3 servers"]);
+        let alone = Fleet { companion: false, ..fleet(2) };
+        assert_eq!(warnings(&alone), ["no companion is connected to SHARE_SOCKET: nothing is shared"]);
+    }
+
+    #[test]
+    fn held_gateways_clocks_and_the_end_of_the_certificate_are_reported() {
+        let mut fleet = fleet(2);
+        fleet.peers[0].held = Some("rate".into());
+        fleet.peers[1].clock = -300_000;
+        if let Some(report) = &mut fleet.report {
+            report.certificate = Some(millis_of(SystemTime::now()) + 5 * DAY + DAY / 2);
+        }
+        assert_eq!(
+            warnings(&fleet),
+            [
+                "the certificate ends within 6 days",
+                "gateway gw2 is held (rate): its words are ignored",
+                "the clock of gateway gw3 differs by 300 s"
+            ]
+        );
+        assert_eq!(certificate(DAY, 2 * DAY).map(|it| it.what).as_deref(), Some("the certificate has ended"));
+    }
+}
