@@ -57,6 +57,8 @@ pub enum RateLimit {
     Learn,
     /// Sources whose failed connections are counted.
     Fail,
+    /// First failures of which the daemon is told (`SCAN_DETECTION`).
+    Contact,
 }
 
 /// Result of entering a block or fence.

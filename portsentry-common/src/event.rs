@@ -61,7 +61,8 @@ impl Event {
 pub struct ScanEvent {
     /// The SYN that led to the verdict, and [`Event::hits`] the number of distinct failed pairs. [`Event::verdict`] is
     /// [`Verdict::Report`], [`Verdict::Fence`], or, if answers may still prevent the verdict, [`Verdict::Counted`]:
-    /// then the daemon is to judge the source when none can come any more.
+    /// then the daemon is to judge the source when none can come any more. [`Verdict::Noticed`] tells the daemon of one of
+    /// the first failures of a source, which may be a member of a group ([`crate::scan::group`]).
     pub event: Event,
     /// The evidence.
     pub evidence: Evidence,

@@ -199,7 +199,7 @@ pub struct Evidence {
     pub score: i16,
     /// Number of distinct failed pairs, at most 255.
     pub failed: u8,
-    /// [`Evidence::SWEEP`] and [`Evidence::PEER`].
+    /// [`Evidence::SWEEP`] and [`Evidence::PEER`]. In the report of one contact also the number of the SYN's [`Shape`].
     pub form: u8,
 }
 
@@ -210,6 +210,15 @@ impl Evidence {
     /// Bit of [`Evidence::form`]: as many high ports as addresses, like a peer-to-peer program. Such a source is only
     /// reported.
     pub const PEER: u8 = 2;
+
+    /// Position of the shape in [`Evidence::form`].
+    pub const SHAPE_SHIFT: u32 = 2;
+
+    /// Returns the shape in the report of one contact.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        Shape::of_bits((self.form >> Self::SHAPE_SHIFT) as u32)
+    }
 
     /// Whether the source sweeps few ports of many addresses.
     #[must_use]

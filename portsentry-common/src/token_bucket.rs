@@ -6,6 +6,8 @@ use crate::{bucket, environment::RateLimit, settings::Settings};
 
 /// Each CPU learns at most 20,000 flows a second, because a new one costs up to half a microsecond.
 const LEARN_EACH_NS: u32 = 50_000;
+/// Each CPU tells the daemon of at most 1000 first failures a second. A flood leaves a sample.
+const CONTACT_EACH_NS: u32 = 1_000_000;
 
 /// One CPU's token buckets. Each is the time at which the bucket is full again, in nanoseconds of
 /// `CLOCK_MONOTONIC` (see [`bucket`]).
@@ -26,9 +28,11 @@ pub struct TokenBuckets {
     pub learn_ns: u64,
     /// Sources with a failed connection to enter.
     pub fail_ns: u64,
+    /// First failures of which the daemon is told.
+    pub contact_ns: u64,
 }
 
-const _: () = assert!(size_of::<TokenBuckets>() == 56);
+const _: () = assert!(size_of::<TokenBuckets>() == 64);
 
 impl TokenBuckets {
     /// Takes a token from a bucket. Returns `false` if the bucket is empty at `now_ns`.
@@ -44,6 +48,7 @@ impl TokenBuckets {
             RateLimit::Syn => (&mut self.syn_ns, settings.syn_each_ns),
             RateLimit::Learn => (&mut self.learn_ns, LEARN_EACH_NS),
             RateLimit::Fail => (&mut self.fail_ns, LEARN_EACH_NS),
+            RateLimit::Contact => (&mut self.contact_ns, CONTACT_EACH_NS),
         };
         bucket::try_acquire(whole_ns, each_ns, now_ns)
     }

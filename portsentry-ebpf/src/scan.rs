@@ -10,7 +10,7 @@ use portsentry_common::{
     judge::{convict, first_contact, note_contact, seconds},
     parse::Plain,
     scan::{
-        Contact, Outcome, Verdict,
+        Contact, Outcome,
         contacts::{Fate, Heard, Hearing, Judged},
         hearing::{self, ADDRESSES, NETWORKS, is_heard},
         mark::Mark,
@@ -335,13 +335,13 @@ pub fn first<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp
 
 const IS_CONTACT: u64 = 1 << 32;
 
-/// Notes the contact of a SYN. Returns the packed result if it has a verdict, otherwise 0.
+/// Notes the contact of a SYN. Returns the packed result if the daemon is to be told of it, otherwise 0.
 #[inline(always)]
 pub fn noted<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md, contact: u64) -> u64 {
     let context = XdpContext::new(context);
     let contact = Contact::unpacked(contact as u32);
     let judged = note_contact::<A, _, _>(&XdpFrame::<BARE>::new(&context), &contact, &Kernel::new(&context));
-    if judged.verdict == Verdict::None { 0 } else { judged.packed() }
+    if judged.is_told(A::VERSION) { judged.packed() } else { 0 }
 }
 
 /// Reports or fences the source of a SYN.

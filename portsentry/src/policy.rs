@@ -3,6 +3,7 @@
 mod awaited;
 mod banner;
 pub mod enforcement;
+mod groups;
 pub mod hold;
 pub mod id;
 pub mod interfaces;
@@ -25,6 +26,7 @@ mod watched;
 pub use awaited::Awaited;
 pub use banner::Banner;
 pub use enforcement::Enforcement;
+pub use groups::{DistributedScan, Groups};
 pub use hold::{Hold, PREFIXES, Record, State, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use id::{BlockId, Ids};
 pub use lasting::Lasting;

@@ -18,6 +18,7 @@ use portsentry_common::{
     bound::{Horizon, PER_SECOND, stamp},
     classify::Protocol::{self, Tcp, Udp},
     counter::Counters,
+    decide::Verdict,
     settings::Settings,
     state::NEIGHBOUR,
 };
@@ -136,9 +137,11 @@ impl InKernel {
         &self.ring
     }
 
-    /// Returns all events in the ring.
+    /// Returns all events in the ring, without the contacts for [`portsentry_common::scan::group`].
     pub fn told(&mut self) -> Vec<Sighting> {
-        let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();
+        let is_contact = |told: &Sighting| told.scan.is_some() && told.verdict == Verdict::Noticed;
+        let told =
+            std::iter::from_fn(|| self.ring.next_sighting()).filter(|told| !is_contact(told)).collect();
         assert_eq!(self.ring.unreadable(), 0, "the daemon can read every record");
         told
     }

@@ -40,7 +40,7 @@ where
 {
     let Some(contact) = first_contact::<A, F, W>(frame, env) else { return Action::Pass };
     let judged = note_contact::<A, F, W>(frame, &contact, env);
-    if judged.verdict == Verdict::None { Action::Pass } else { convict::<A, F, W>(frame, &judged, env) }
+    if judged.is_told(A::VERSION) { convict::<A, F, W>(frame, &judged, env) } else { Action::Pass }
 }
 
 /// Returns the SYN in `frame`.
@@ -105,7 +105,7 @@ where
     judged
 }
 
-/// Reports or fences the source of the SYN in `frame`.
+/// Reports or fences the source of the SYN in `frame`, or tells the daemon of its contact.
 #[inline(always)]
 pub fn convict<A, F, W>(frame: &F, judged: &Judged, env: &W) -> Action
 where
@@ -113,13 +113,23 @@ where
     F: Frame,
     W: FamilyMaps<A>,
 {
+    let (settings, now_ns) = (env.settings(), env.now_ns());
+    let is_contact = judged.verdict == Verdict::None;
+    if is_contact && !env.try_acquire(RateLimit::Contact, now_ns) {
+        return Action::Pass;
+    }
     let Ok(link) = link(frame) else { return Action::Pass };
     let Some((datagram, flow)) = syn::<A, F>(frame, &link) else { return Action::Pass };
-    let (settings, now_ns) = (env.settings(), env.now_ns());
     let key = source_key(flow.source, env.relation(flow.source), settings);
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
+    if is_contact {
+        event.verdict = decide::Verdict::Noticed as u8;
+        let form = judged.evidence.form | judged.shape() << Evidence::SHAPE_SHIFT;
+        env.report_scan(&ScanEvent { event, evidence: Evidence { form, ..judged.evidence } });
+        return Action::Pass;
+    }
     if judged.verdict == Verdict::Awaited {
         event.verdict = decide::Verdict::Counted as u8;
         tell(event, judged.evidence, env);

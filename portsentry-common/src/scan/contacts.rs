@@ -1,6 +1,6 @@
 //! How the rules reach the memory of scans.
 
-use super::{Contact, Evidence, Outcome, Pair, Shape, Verdict};
+use super::{Contact, Evidence, MEMBER_PAIRS, Outcome, Pair, Shape, Verdict, mark::nats};
 use crate::{event::ScanEvent, learned::Question};
 
 /// What the answers that pass through this host have shown of an address.
@@ -81,6 +81,22 @@ impl Judged {
         added: 0,
         evidence: Evidence { span: 0, score: 0, failed: 0, form: 0 },
     };
+
+    /// Whether the daemon is told: there is a verdict, or the contact is one of the source's first, which may be those of a
+    /// distributed scan ([`super::group`]). IPv6 has none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_told(&self, version: u8) -> bool {
+        let is_first = matches!(self.fate, Fate::Counted) && self.evidence.failed <= MEMBER_PAIRS;
+        !matches!(self.verdict, Verdict::None) || is_first && version == 4
+    }
+
+    /// Returns the number of the SYN's [`Shape`], of a contact that counts.
+    #[inline(always)]
+    #[must_use]
+    pub const fn shape(&self) -> u8 {
+        nats(self.added)
+    }
 
     /// Returns the result in one word, because a BPF function returns no more. The span is at most eight years.
     #[inline(always)]
@@ -164,6 +180,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_score_that_a_contact_added_shows_its_shape() {
+        for outcome in [Outcome::Silent, Outcome::Refused] {
+            for shape in [Shape::Ordinary, Shape::Bare, Shape::Pattern] {
+                let contact = Contact { outcome, shape, ..Contact::unpacked(0) };
+                let judged = Judged { added: contact.failure().expect("a failure"), ..Judged::NOTHING };
+                assert_eq!(judged.shape(), shape as u8);
+            }
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_told_of_verdicts_and_of_first_failures() {
+        for (verdict, fate, failed, version, expected) in [
+            (Verdict::None, Fate::Counted, 0, 4, true),
+            (Verdict::None, Fate::Counted, 3, 4, true),
+            (Verdict::None, Fate::Counted, 4, 4, false),
+            (Verdict::None, Fate::Counted, 2, 6, false),
+            (Verdict::None, Fate::Nothing, 2, 4, false),
+            (Verdict::None, Fate::NoRoom, 0, 4, false),
+            (Verdict::Awaited, Fate::Counted, 9, 6, true),
+            (Verdict::Report, Fate::Nothing, 9, 6, true),
+        ] {
+            let evidence = Evidence { failed, ..Evidence::default() };
+            let judged = Judged { verdict, fate, evidence, added: 0 };
+            assert_eq!(judged.is_told(version), expected, "{judged:?}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -3,7 +3,7 @@
 //! Unrelated sources often contact the same addresses. Sources that share the work don't. A group counts the addresses
 //! that the first [`super::MEMBER_PAIRS`] failures of each source cover in a block of [`BLOCK`] addresses, at a port and
 //! by SYNs of one shape. Its score is the excess over [`chance`], in standard deviations. A group is reported with its
-//! latest members. It is never fenced. Only the experiments in `detection` use groups so far.
+//! latest members. It is never fenced.
 
 pub mod chance;
 
@@ -207,6 +207,12 @@ impl Groups<'_> {
     #[must_use]
     pub fn is_scanned(&self, target: &Target, now: u32) -> bool {
         self.sets[self.set(target)].iter().any(|it| it.is_of(target) && it.is_found > 0 && !it.is_over(now))
+    }
+
+    /// Returns the group of a target.
+    #[must_use]
+    pub fn find(&self, target: &Target) -> Option<&Group> {
+        self.sets[self.set(target)].iter().find(|it| it.is_of(target))
     }
 
     /// Notes one of the first [`super::MEMBER_PAIRS`] failed pairs of `source`, each once. Of the target's block,

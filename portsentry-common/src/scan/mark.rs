@@ -20,16 +20,13 @@ impl Mark {
     /// Returns the mark in an octet. The score is that of an outcome, and up to seven nats more.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest score is 520")]
     pub const fn bits(self) -> u8 {
         if self.score < REFUSED {
             return 0;
         }
-        let is_silent = is_silent(self.score);
-        let nats = (self.score - outcome(is_silent)) as u16 / NAT as u16;
         MARKED
-            | (is_silent as u8) << 1
-            | (nats as u8 & 7) << 2
+            | (is_silent(self.score) as u8) << 1
+            | (nats(self.score) & 7) << 2
             | (self.is_open as u8) << 5
             | (self.period % PERIODS) << 6
     }
@@ -56,6 +53,13 @@ const _: () =
 #[inline(always)]
 pub(super) const fn is_silent(score: i16) -> bool {
     score % NAT == SILENT % NAT
+}
+
+/// Returns what the shape and the group add to a failure's score, in nats.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest score is 520")]
+pub(super) const fn nats(score: i16) -> u8 {
+    ((score - outcome(is_silent(score))) as u16 / NAT as u16) as u8
 }
 
 const fn outcome(is_silent: bool) -> i16 {

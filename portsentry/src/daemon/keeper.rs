@@ -11,6 +11,7 @@ mod clock;
 mod entries;
 mod fleet;
 mod follow;
+mod groups;
 mod listed;
 mod lists;
 mod names;
@@ -136,7 +137,7 @@ impl Keeper {
             names,
             attachments: Attachments::new(config),
             schedule: Schedule::new(config),
-            totals: Totals::new(config, modes, stats, &found.counters),
+            totals: Totals::new(config, modes, stats, (&found.counters, settings.scan_key)),
             pins: PinWatch::default(),
             outside: Outside::new(config),
         };

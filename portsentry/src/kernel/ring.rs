@@ -86,7 +86,7 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
     let event: Event = match bytemuck::try_pod_read_unaligned::<ScanEvent>(record) {
         Ok(ScanEvent { event, evidence }) => {
             let sighting = Sighting { scan: Some(evidence.into()), ..sighting(&event)? };
-            let is_known = matches!(sighting.verdict, Verdict::Counted | Verdict::Report | Verdict::Fence);
+            let is_known = !matches!(sighting.verdict, Verdict::Block | Verdict::Full | Verdict::Ignored);
             return is_known.then_some(sighting);
         }
         Err(_) => bytemuck::try_pod_read_unaligned(record).ok()?,
@@ -200,7 +200,7 @@ mod tests {
             let event = Event { verdict: verdict as u8, ..event() };
             decode(bytemuck::bytes_of(&ScanEvent { event, evidence }))
         };
-        for verdict in [Verdict::Counted, Verdict::Report, Verdict::Fence] {
+        for verdict in [Verdict::Noticed, Verdict::Counted, Verdict::Report, Verdict::Fence] {
             let sighting = with(verdict).unwrap();
             assert_eq!((sighting.port, sighting.scan), (11, Some(sample_scan())));
         }

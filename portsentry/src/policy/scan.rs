@@ -15,11 +15,13 @@ pub enum ScanKind {
     Slow,
     /// One port, or a few, of many addresses.
     Sweep,
+    /// One port of many addresses, by many sources.
+    Distributed,
 }
 
 impl ScanKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Slow, Self::Sweep];
+    pub const ALL: [Self; 3] = [Self::Slow, Self::Sweep, Self::Distributed];
 
     /// Returns the kind of which a history line's reason begins with the name.
     #[must_use]
@@ -43,6 +45,7 @@ impl ScanKind {
         match self {
             Self::Slow => "slow scan",
             Self::Sweep => "sweep",
+            Self::Distributed => "distributed scan",
         }
     }
 }
@@ -61,6 +64,9 @@ pub struct Scan {
     /// Whether they are at as many high ports as addresses, like those of a peer-to-peer program. Such a source is
     /// only reported.
     pub is_peer: bool,
+    /// The shape of the SYN, if this is only one of a source's first failures.
+    #[serde(skip)]
+    pub shape: u8,
 }
 
 impl Scan {
@@ -92,6 +98,7 @@ impl From<Evidence> for Scan {
             score: Score(evidence.score),
             is_sweep: evidence.is_sweep(),
             is_peer: evidence.is_peer(),
+            shape: evidence.shape() as u8,
         }
     }
 }
@@ -161,7 +168,7 @@ pub(crate) mod tests {
 
     /// Returns the evidence of a sweep.
     pub(crate) fn sample_scan() -> Scan {
-        Scan { pairs: 6, span: 42, score: Score(1540), is_sweep: true, is_peer: false }
+        Scan { pairs: 6, span: 42, score: Score(1540), is_sweep: true, is_peer: false, shape: 0 }
     }
 
     #[test]

@@ -94,8 +94,8 @@ impl Context<'_> {
             Fact::Steered => format!("{port} is a trap that accepts connections and datagrams (-tcp, -udp, --connect)"),
             Fact::Accepted => "a connection to the service is opened".into(),
             Fact::Exhausted(limit) => match limit {
-                // These change only what is logged, or what the egress half learns.
-                RateLimit::Report | RateLimit::Learn | RateLimit::Fail => return None,
+                // These change only what is logged or learned.
+                RateLimit::Report | RateLimit::Learn | RateLimit::Fail | RateLimit::Contact => return None,
                 RateLimit::Fence => "FENCE_RATE is used up".into(),
                 RateLimit::Answer => "CHALLENGE_RATE is used up: no cookie is sent".into(),
                 RateLimit::Check => "no more acknowledgements are checked for the moment (CHALLENGE_RATE, or too many wrong ones)".into(),

@@ -53,6 +53,7 @@ impl Keeper {
 
     /// Updates the kernel's network maps from the host and the ignore file. An error is logged once.
     fn apply_scope(&mut self) {
+        self.totals.scans.groups.follow_scope();
         // From now on the scope keeps the error.
         let (_, news) = self.scope.apply(&mut self.kernel);
         match news {

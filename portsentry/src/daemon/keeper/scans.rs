@@ -1,19 +1,28 @@
-//! Counts the sources in the memory of scans from time to time.
+//! Counts the sources in the memory of scans from time to time, and groups them.
 
 use std::time::{Duration, Instant};
 
-use crate::kernel::{ScanCount, ScanMemory};
+use crate::{
+    kernel::{ScanCount, ScanMemory},
+    policy::Groups,
+};
 
 /// Interval between counts, which take milliseconds.
 const EACH: Duration = Duration::from_mins(1);
 
-/// The last count.
-#[derive(Debug, Default)]
+/// The last count, and the distributed scans.
+#[derive(Debug)]
 pub(super) struct Scans {
+    pub groups: Groups,
     last: Option<(Instant, ScanCount)>,
 }
 
 impl Scans {
+    /// Creates the groups with a secret `key`.
+    pub(super) fn new(key: u64) -> Self {
+        Self { groups: Groups::new(key), last: None }
+    }
+
     /// Counts the sources in `memory` if the last count is too old, and returns the count.
     pub(super) fn count(&mut self, memory: &ScanMemory) -> ScanCount {
         let now = Instant::now();

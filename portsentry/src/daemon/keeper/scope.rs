@@ -1,7 +1,7 @@
 //! The networks that are never blocked, and those whose ports are watched. They follow the host's state and the
 //! ignore file.
 
-use std::{mem, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, mem, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
@@ -112,8 +112,13 @@ impl Scope {
         (applied, news)
     }
 
+    /// Returns the watched networks.
+    pub(super) fn watched(&self) -> BTreeMap<IpNet, u32> {
+        local(&self.host, &self.rules)
+    }
+
     fn set(&self, kernel: &mut Kernel) -> Result<(), kernel::Error> {
-        let watched = local(&self.host, &self.rules);
+        let watched = self.watched();
         // All or nothing, because exemptions are useless without the watched addresses.
         kernel.local.check(&watched)?;
         kernel.ignored.replace(&self.exempt.entries())?;

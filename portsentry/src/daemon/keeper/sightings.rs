@@ -11,8 +11,13 @@ use crate::policy::{
 };
 
 impl Keeper {
-    /// Handles a probe that the kernel program reported. A graver verdict on a scan may await answers.
+    /// Handles a probe that the kernel program reported. A graver verdict on a scan may await answers,
+    /// and a failed first contact may belong to a distributed scan.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
+        if sighting.scan.is_some() && sighting.verdict == Verdict::Noticed {
+            self.note_in_group(sighting);
+            return;
+        }
         if sighting.scan.is_some() && sighting.verdict != Verdict::Fence {
             self.schedule.awaited.add(sighting.clone(), Instant::now());
             if sighting.verdict == Verdict::Counted {

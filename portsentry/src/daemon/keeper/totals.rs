@@ -33,11 +33,17 @@ pub(super) struct Totals {
     max_fenced: u32,
     ring: u32,
     enforcement: Enforcement,
-    scans: Scans,
+    pub scans: Scans,
 }
 
 impl Totals {
-    pub(super) fn new(config: &Config, modes: Modes, stats: Arc<Stats>, counted: &Counters) -> Self {
+    /// Creates the counts, from those of the kernel. `scan_key` is the secret of the memory of scans.
+    pub(super) fn new(
+        config: &Config,
+        modes: Modes,
+        stats: Arc<Stats>,
+        (counted, scan_key): (&Counters, u64),
+    ) -> Self {
         let Config { max_blocked, max_fenced, ring_size: ring, .. } = *config;
         let (counted, enforcement) = (*counted, Enforcement::new(config, modes));
         Self {
@@ -52,7 +58,7 @@ impl Totals {
             max_fenced,
             ring,
             enforcement,
-            scans: Scans::default(),
+            scans: Scans::new(scan_key),
         }
     }
 

@@ -137,7 +137,7 @@ fields! {
     ExitCode: Signed => "process.exit_code", "PORTSENTRY_EXIT_CODE";
     /// The version of this schema.
     Schema: Number => "portsentry.schema", "PORTSENTRY_SCHEMA";
-    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp`, `connect` or `chain` (IPv6 extension headers that hide the transport header, so that protocol and port say TCP and 0); with `SCAN_DETECTION` also `slow scan` or `sweep`.
+    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp`, `connect` or `chain` (IPv6 extension headers that hide the transport header, so that protocol and port say TCP and 0); with `SCAN_DETECTION` also `slow scan`, `sweep` or `distributed scan`.
     Kind: Keyword => "portsentry.kind", "PORTSENTRY_KIND";
     /// Number of distinct addresses and ports at which a scan's first contacts failed, at most 255.
     ScanPairs: Number => "portsentry.scan.pairs", "PORTSENTRY_SCAN_PAIRS";
@@ -145,6 +145,14 @@ fields! {
     ScanSpan: Number => "portsentry.scan.span", "PORTSENTRY_SCAN_SPAN";
     /// The scan's score, in natural logarithms: 9.2 leads to a report, 13.8 to a fence.
     ScanScore: Decimal => "portsentry.scan.score", "PORTSENTRY_SCAN_SCORE";
+    /// The network that a distributed scan covers.
+    ScanNetwork: Keyword => "portsentry.scan.network", "PORTSENTRY_SCAN_NETWORK";
+    /// Number of addresses that a distributed scan has covered.
+    ScanCovered: Number => "portsentry.scan.covered", "PORTSENTRY_SCAN_COVERED";
+    /// Approximate number of a distributed scan's sources.
+    ScanSources: Number => "portsentry.scan.sources", "PORTSENTRY_SCAN_SOURCES";
+    /// The latest of these sources, at most 64.
+    ScanMembers: Keywords => "portsentry.scan.members", "PORTSENTRY_SCAN_MEMBERS";
     /// TCP's control bits as received, of `FIN`, `SYN`, `RST`, `PSH`, `ACK`, `URG`, `ECE` and `CWR`.
     Flags: Keywords => "portsentry.flags", "PORTSENTRY_FLAGS";
     /// Whether IPv4 options or IPv6 extension headers were present.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Fence, LogFormat},
     policy::{
-        Hold, Record, Scan, Sighting,
+        DistributedScan, Hold, Record, Scan, ScanKind, Sighting,
         register::{ADMINISTRATOR, Case, asked_because},
     },
 };
@@ -71,6 +71,30 @@ impl Log {
                 "Noted only ({kind}): source {source}{network}, {scan}, the last at {protocol} port {port} of \
                  {destination}; {remedy}"
             ),
+        );
+    }
+
+    /// Logs a distributed scan. No source is fenced for that.
+    pub fn distributed_scan(&mut self, scan: &DistributedScan) {
+        /// Number of members in the line.
+        const FEW: usize = 4;
+        let DistributedScan { network, port, sources, members, covered, addresses, .. } = scan;
+        let kind = ScanKind::Distributed.name();
+        let all: Vec<String> = members.iter().map(ToString::to_string).collect();
+        let few = all.iter().rev().take(FEW).cloned().collect::<Vec<_>>().join(", ");
+        let what = format!("about {sources} sources have tried {covered} of {addresses} addresses");
+        let event = Event::new(Action::Spare)
+            .with(Field::Kind, kind)
+            .with(Field::DestinationPort, *port)
+            .with(Field::Transport, "tcp")
+            .with(Field::ScanNetwork, network.to_string())
+            .with(Field::ScanCovered, *covered)
+            .with(Field::ScanSources, *sources)
+            .with(Field::ScanMembers, all)
+            .with(Field::EventReason, what.as_str());
+        self.admin(
+            &event,
+            &format!("Noted only ({kind}): {what} of {network} at TCP port {port}, lately {few}; a group is never fenced"),
         );
     }
 

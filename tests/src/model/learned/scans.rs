@@ -3,6 +3,7 @@
 use bytemuck::Zeroable;
 use portsentry_common::{
     address::Address,
+    decide::Verdict,
     environment::Environment,
     event::ScanEvent,
     judge::seconds,
@@ -89,6 +90,7 @@ impl<A: Address> Scans<A> for Model {
     }
 
     fn report_scan(&self, event: &ScanEvent) -> bool {
-        Environment::report(self, &event.event)
+        // Of contacts without a verdict only the daemon learns.
+        event.event.verdict == Verdict::Noticed as u8 || Environment::report(self, &event.event)
     }
 }
