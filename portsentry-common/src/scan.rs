@@ -199,7 +199,7 @@ pub struct Evidence {
     pub score: i16,
     /// Number of distinct failed pairs, at most 255.
     pub failed: u8,
-    /// [`Evidence::SWEEP`] and [`Evidence::PEER`]. In the report of one contact also the number of the SYN's [`Shape`].
+    /// [`Evidence::SWEEP`] and [`Evidence::PEER`], and in a record for the daemon [`Evidence::FIRST`].
     pub form: u8,
 }
 
@@ -211,13 +211,18 @@ impl Evidence {
     /// reported.
     pub const PEER: u8 = 2;
 
-    /// Position of the shape in [`Evidence::form`].
+    /// Position of the number of a SYN's [`Shape`] in [`Evidence::form`].
     pub const SHAPE_SHIFT: u32 = 2;
+    /// Bit of [`Evidence::form`]: the contact is one of the first [`MEMBER_PAIRS`] failures of its source.
+    pub const FIRST: u8 = 16;
 
-    /// Returns the shape in the report of one contact.
+    /// Returns the shape of the contact's SYN, if it is one of the first failures of its source.
     #[must_use]
-    pub const fn shape(&self) -> Shape {
-        Shape::of_bits((self.form >> Self::SHAPE_SHIFT) as u32)
+    pub const fn shape(&self) -> Option<Shape> {
+        if self.form & Self::FIRST == 0 {
+            return None;
+        }
+        Some(Shape::of_bits((self.form >> Self::SHAPE_SHIFT) as u32))
     }
 
     /// Whether the source sweeps few ports of many addresses.

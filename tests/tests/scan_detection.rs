@@ -237,6 +237,37 @@ fn a_burst_is_judged_once_no_answer_can_come() {
     }
 }
 
+/// Eighty sources share 240 addresses of a network behind, three contacts each. Unrelated ones try one address.
+#[test]
+fn a_distributed_scan_is_reported_with_its_members_and_fences_nobody() {
+    let lab = Lab::new();
+    let behind = make_gateway(&lab);
+    let service = Service::start(&lab.bystander, Tcp, SERVED);
+    let daemon = watching(&lab, "fence")
+        .with("INTERFACES", "eth0")
+        .with("PROTECTED_NETWORKS", "203.0.113.0/24")
+        .with("ANSWERS", "observe")
+        .start();
+    let client = lab.source(Family::V4);
+    assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected));
+    let syn = |source: u32, last: u32, port: u16| {
+        format!("IP(src='198.51.100.{}', dst='203.0.113.{last}')/TCP(dport={port}, flags='S')", 10 + source)
+    };
+    let unrelated = (0..80).map(|source| syn(source, 9, 2300));
+    let shared = (0..240).map(|number| syn(number / 3, 10 + number, 2323));
+    lab.scapy(&unrelated.chain(shared).collect::<Vec<_>>());
+    let line = "Noted only (distributed scan): ";
+    daemon.log().wait_for(line);
+    daemon.settle();
+    let lines = daemon.log().lines();
+    let told: Vec<_> = lines.iter().filter(|told| told.contains(line)).collect();
+    let [told] = told[..] else { panic!("{told:?}") };
+    assert!(told.contains(" of 203.0.112.0/23 at TCP port 2323, lately 198.51.100."), "{told}");
+    let is_member = |source: &IpAddr| source.to_string().starts_with("198.51.100.");
+    assert!(!daemon.fenced().iter().any(is_member), "a group is never fenced: {:?}", daemon.fenced());
+    assert_eq!(daemon.blocked(), Vec::<IpAddr>::new());
+}
+
 #[test]
 fn a_restart_keeps_the_suspects_and_down_leaves_nothing() {
     let lab = Lab::new();

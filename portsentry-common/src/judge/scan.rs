@@ -124,21 +124,21 @@ where
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
+    let evidence = judged.told_evidence(A::VERSION);
     if is_contact {
         event.verdict = decide::Verdict::Noticed as u8;
-        let form = judged.evidence.form | judged.shape() << Evidence::SHAPE_SHIFT;
-        env.report_scan(&ScanEvent { event, evidence: Evidence { form, ..judged.evidence } });
+        env.report_scan(&ScanEvent { event, evidence });
         return Action::Pass;
     }
     if judged.verdict == Verdict::Awaited {
         event.verdict = decide::Verdict::Counted as u8;
-        tell(event, judged.evidence, env);
+        tell(event, evidence, env);
         return Action::Pass;
     }
     if judged.verdict != Verdict::Fence || !settings.fences_scans() {
         env.count(Counter::ScanReports);
         event.verdict = decide::Verdict::Report as u8;
-        tell(event, judged.evidence, env);
+        tell(event, evidence, env);
         return Action::Pass;
     }
     // If no fence can be made now, the source's next failure tries again.
@@ -155,7 +155,7 @@ where
     if env.fence(key.address, &fence) == Entry::Entered {
         env.count(Counter::Fenced);
         env.count(Counter::ScanFences);
-        tell(event, judged.evidence, env);
+        tell(event, evidence, env);
     }
     Action::Drop
 }

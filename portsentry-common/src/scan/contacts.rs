@@ -87,15 +87,25 @@ impl Judged {
     #[inline(always)]
     #[must_use]
     pub const fn is_told(&self, version: u8) -> bool {
-        let is_first = matches!(self.fate, Fate::Counted) && self.evidence.failed <= MEMBER_PAIRS;
-        !matches!(self.verdict, Verdict::None) || is_first && version == 4
+        !matches!(self.verdict, Verdict::None) || self.is_first(version)
     }
 
-    /// Returns the number of the SYN's [`Shape`], of a contact that counts.
+    #[inline(always)]
+    const fn is_first(&self, version: u8) -> bool {
+        matches!(self.fate, Fate::Counted) && self.evidence.failed <= MEMBER_PAIRS && version == 4
+    }
+
+    /// Returns the evidence of which the daemon is told: with [`Evidence::FIRST`] and the SYN's [`Shape`], if the contact
+    /// is one of the source's first.
     #[inline(always)]
     #[must_use]
-    pub const fn shape(&self) -> u8 {
-        nats(self.added)
+    pub const fn told_evidence(&self, version: u8) -> Evidence {
+        if !self.is_first(version) {
+            return self.evidence;
+        }
+        // The score that it added shows the shape.
+        let form = self.evidence.form | Evidence::FIRST | nats(self.added) << Evidence::SHAPE_SHIFT;
+        Evidence { form, ..self.evidence }
     }
 
     /// Returns the result in one word, because a BPF function returns no more. The span is at most eight years.
@@ -187,7 +197,10 @@ mod tests {
             for shape in [Shape::Ordinary, Shape::Bare, Shape::Pattern] {
                 let contact = Contact { outcome, shape, ..Contact::unpacked(0) };
                 let judged = Judged { added: contact.failure().expect("a failure"), ..Judged::NOTHING };
-                assert_eq!(judged.shape(), shape as u8);
+                assert_eq!(judged.told_evidence(4).shape(), None, "it didn't count");
+                let judged = Judged { fate: Fate::Counted, ..judged };
+                assert_eq!(judged.told_evidence(4).shape(), Some(shape));
+                assert_eq!(judged.told_evidence(6).shape(), None);
             }
         }
     }

@@ -11,10 +11,7 @@ use ipnet::{IpNet, Ipv4Net};
 use portsentry_common::{
     address::Ipv4,
     environment::Locality,
-    scan::{
-        Shape,
-        group::{BLOCK, GROUPS, Group, LEAST, Noted, Target},
-    },
+    scan::group::{BLOCK, GROUPS, Group, LEAST, Noted, Target},
 };
 
 use super::Sighting;
@@ -69,7 +66,7 @@ impl Groups {
         self.guarded.clear();
     }
 
-    /// Notes one of the first failures of a source, at `now` in seconds. `watched` returns the watched networks. Returns the
+    /// Notes a contact, if it is one of the first failures of a source, at `now` in seconds. `watched` returns the watched networks. Returns the
     /// distributed scan that it makes recognisable, once.
     pub fn note(
         &mut self,
@@ -77,7 +74,7 @@ impl Groups {
         now: u32,
         watched: impl FnOnce() -> BTreeMap<IpNet, u32>,
     ) -> Option<DistributedScan> {
-        let scan = contact.scan.as_ref()?;
+        let shape = contact.scan.as_ref()?.shape?;
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (contact.source, contact.destination) else {
             return None;
         };
@@ -90,7 +87,6 @@ impl Groups {
         if self.sets.is_empty() {
             self.sets = vec![[Group::zeroed(); GROUPS]; SETS];
         }
-        let shape = Shape::of_bits(scan.shape.into());
         let target = Target::new(Ipv4::from(destination), contact.port, shape);
         let mut groups = portsentry_common::scan::group::Groups { sets: &mut self.sets, key: self.key };
         let noted = groups.note(&target, source.to_bits(), addresses, now);
@@ -150,8 +146,10 @@ fn guarded(watched: &BTreeMap<IpNet, u32>, block: Ipv4Net) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use portsentry_common::scan::Shape;
+
     use super::*;
-    use crate::policy::{sample_scan, sample_sighting};
+    use crate::policy::{Scan, sample_scan, sample_sighting};
 
     fn watched() -> BTreeMap<IpNet, u32> {
         [
@@ -166,7 +164,8 @@ mod tests {
 
     fn contact(source: u32, destination: u32) -> Sighting {
         let [source, destination] = [source, destination].map(|bits| Ipv4Addr::from_bits(bits).into());
-        Sighting { source, destination, port: 445, scan: Some(sample_scan()), ..sample_sighting() }
+        let scan = Scan { shape: Some(Shape::Ordinary), ..sample_scan() };
+        Sighting { source, destination, port: 445, scan: Some(scan), ..sample_sighting() }
     }
 
     const NETWORK: u32 = 0xcb00_7000;

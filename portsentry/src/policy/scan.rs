@@ -4,7 +4,7 @@ use std::fmt;
 
 use portsentry_common::{
     block::{Block, Origin},
-    scan::{Evidence, FENCE, FENCE_PAIRS, REPORT},
+    scan::{Evidence, FENCE, FENCE_PAIRS, REPORT, Shape},
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,9 @@ pub struct Scan {
     /// Whether they are at as many high ports as addresses, like those of a peer-to-peer program. Such a source is
     /// only reported.
     pub is_peer: bool,
-    /// The shape of the SYN, if this is only one of a source's first failures.
+    /// The shape of the SYN, if it is one of the source's first failures.
     #[serde(skip)]
-    pub shape: u8,
+    pub shape: Option<Shape>,
 }
 
 impl Scan {
@@ -98,7 +98,7 @@ impl From<Evidence> for Scan {
             score: Score(evidence.score),
             is_sweep: evidence.is_sweep(),
             is_peer: evidence.is_peer(),
-            shape: evidence.shape() as u8,
+            shape: evidence.shape(),
         }
     }
 }
@@ -168,7 +168,7 @@ pub(crate) mod tests {
 
     /// Returns the evidence of a sweep.
     pub(crate) fn sample_scan() -> Scan {
-        Scan { pairs: 6, span: 42, score: Score(1540), is_sweep: true, is_peer: false, shape: 0 }
+        Scan { pairs: 6, span: 42, score: Score(1540), is_sweep: true, is_peer: false, shape: None }
     }
 
     #[test]

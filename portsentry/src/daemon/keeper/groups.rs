@@ -1,15 +1,15 @@
 //! Reports distributed scans, recognised by the first failures of their sources.
 
-use portsentry_common::{decide::Verdict, scan::MEMBER_PAIRS};
-
 use super::Keeper;
-use crate::{kernel, policy::Sighting};
+use crate::{
+    kernel,
+    policy::{ScanKind, Sighting},
+};
 
 impl Keeper {
     /// Notes the contact of a source, if it is one of its first failures, and reports the group that it completes.
     pub(super) fn note_in_group(&mut self, sighting: &Sighting) {
-        let is_first = sighting.verdict == Verdict::Noticed && sighting.hits <= MEMBER_PAIRS.into();
-        if !is_first || self.is_exempt(sighting.source) {
+        if self.is_exempt(sighting.source) {
             return;
         }
         let second = kernel::monotonic_ns().unsigned_abs() / 1_000_000_000;
@@ -17,6 +17,6 @@ impl Keeper {
         let Self { totals, scope, journal, .. } = self;
         let Some(scan) = totals.scans.groups.note(sighting, now, || scope.watched()) else { return };
         journal.distributed_scan(&scan);
-        totals.stats.count_scan(crate::policy::ScanKind::Distributed, false);
+        totals.stats.count_scan(ScanKind::Distributed, false);
     }
 }

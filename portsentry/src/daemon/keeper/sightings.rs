@@ -14,13 +14,12 @@ impl Keeper {
     /// Handles a probe that the kernel program reported. A graver verdict on a scan may await answers,
     /// and a failed first contact may belong to a distributed scan.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
-        if sighting.scan.is_some() && sighting.verdict == Verdict::Noticed {
+        if sighting.scan.is_some() {
             self.note_in_group(sighting);
-            return;
-        }
-        if sighting.scan.is_some() && sighting.verdict != Verdict::Fence {
-            self.schedule.awaited.add(sighting.clone(), Instant::now());
-            if sighting.verdict == Verdict::Counted {
+            if matches!(sighting.verdict, Verdict::Counted | Verdict::Report) {
+                self.schedule.awaited.add(sighting.clone(), Instant::now());
+            }
+            if matches!(sighting.verdict, Verdict::Counted | Verdict::Noticed) {
                 return;
             }
         }
