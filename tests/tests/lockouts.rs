@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
+use portsentry_common::classify::Protocol::Tcp;
 use portsentry_tests::lab::{
-    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Session, Sshd, Wire,
+    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, Service, Session, Sshd, Wire,
 };
 use serde_json::Value;
+
+use crate::gateway_answers::make_gateway;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time limit for a connection to a trap, whose SYN may be dropped. Linux sends the next one after a second.
@@ -302,4 +305,70 @@ fn a_client_that_has_not_logged_in_is_no_peer() {
     assert!(!ignored.contains(&guesser.to_string()), "{ignored}");
     let said = setup.say(&format!("block {guesser}"));
     assert!(said.code == 0 && daemon.blocked().contains(&guesser), "{}{}", said.out, said.errors);
+}
+
+/// Settings under which scans that avoid traps are fenced, on a gateway that knows answers.
+fn detecting(lab: &Lab) -> Portsentry<'_> {
+    lab.portsentry("-stcp -sudp")
+        .with("BLOCK_UNPROVEN", "0")
+        .with("INTERFACES", "eth0")
+        .with("PROTECTED_NETWORKS", "203.0.113.0/24")
+        .with("ANSWERS", "observe")
+        .with("SCAN_DETECTION", "fence")
+        .with("SCAN_MEMORY", "1")
+}
+
+fn assert_unsuspected(daemon: &Daemon<'_>, sources: &[IpAddr]) {
+    daemon.settle();
+    let log = daemon.log().lines().join("\n");
+    assert!(!log.contains("Noted only ("), "{log}");
+    assert!(!daemon.fenced().iter().any(|held| sources.contains(held)), "{log}");
+    assert_eq!(daemon.blocked(), Vec::<IpAddr>::new(), "{log}");
+}
+
+/// Many people behind one address use services here and behind this host. Some mistype, or follow a stale bookmark.
+#[test]
+fn an_office_behind_one_address_is_no_scanner() {
+    const SERVICES: [u16; 3] = [2100, 2101, 2102];
+    let lab = Lab::new();
+    let behind = make_gateway(&lab);
+    let own: Vec<Service> = SERVICES.map(|port| lab.serve_tcp(port)).into();
+    let inside: Vec<Service> = SERVICES.map(|port| Service::start(&lab.bystander, Tcp, port)).into();
+    let daemon = detecting(&lab).start();
+    let office = lab.source(Family::V4);
+    for round in 0..5 {
+        for (own, inside) in own.iter().zip(&inside) {
+            assert!(own.answers(&lab.scanner, office, Reach::Expected));
+            assert!(inside.answers_at(&lab.scanner, office, behind, Reach::Expected));
+        }
+        let at = if round % 2 == 0 { Family::V4.host() } else { behind };
+        drop(lab.scanner.connect_from(office, SocketAddr::new(at, 2200 + round), IMPATIENCE));
+    }
+    assert_unsuspected(&daemon, &[office]);
+    assert!(own[0].answers(&lab.scanner, office, Reach::Expected));
+}
+
+/// A load balancer and its clients lose all services at once: their ports refuse until the other side takes over.
+#[test]
+fn clients_during_a_failover_are_no_scanners() {
+    const SERVICES: [u16; 9] = [2100, 2101, 2102, 2103, 2104, 2105, 2106, 2107, 2108];
+    let lab = Lab::new();
+    let behind = make_gateway(&lab);
+    let start = || SERVICES.map(|port| Service::start(&lab.bystander, Tcp, port));
+    let services = start();
+    let daemon = detecting(&lab).start();
+    let [balancer, new] = [(); 2].map(|()| lab.source(Family::V4));
+    for service in &services {
+        assert!(service.answers_at(&lab.scanner, balancer, behind, Reach::Expected));
+    }
+    drop(services);
+    for source in [balancer, balancer, new] {
+        for port in SERVICES {
+            drop(lab.scanner.connect_from(source, SocketAddr::new(behind, port), IMPATIENCE));
+        }
+    }
+    assert_unsuspected(&daemon, &[balancer, new]);
+    for service in &start() {
+        assert!(service.answers_at(&lab.scanner, balancer, behind, Reach::Expected));
+    }
 }
