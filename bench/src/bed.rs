@@ -41,6 +41,8 @@ pub(crate) struct Making {
     pub(crate) networks: u32,
     /// Entries of each map of fenced and of counted sources, and of learned ports.
     pub(crate) entries: u32,
+    /// Number of sets of suspects in the memory of scans.
+    pub(crate) scan_sets: u32,
 }
 
 /// The loaded program. It sees the sockets and addresses of the network namespace.
@@ -58,7 +60,7 @@ impl Making {
     /// Returns parameters that watch all ports of advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
         let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
-        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0, entries: 1 << 16 }
+        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0, entries: 1 << 16, scan_sets: 1 }
     }
 
     /// Loads the program.
@@ -72,7 +74,7 @@ impl Making {
             max_fenced: self.entries,
             max_sources: self.entries,
             max_served: self.entries,
-            scan_sets: 1,
+            scan_sets: self.scan_sets,
             ring_size: 1 << 20,
             debug: false,
         };

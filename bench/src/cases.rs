@@ -1,15 +1,22 @@
 //! The cases to measure: packets, and the programs that process them.
 
-use std::ops::Range;
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+};
 
 use anyhow::{Context, Result};
 use aya::{Ebpf, programs::Xdp};
-use portsentry_common::block::Block;
+use portsentry_common::{
+    block::Block,
+    settings::{ScanDetection, Settings},
+};
+use portsentry_tests::frames::{SYN, tcp};
 
 use crate::{
     bed::{Bed, Making, blocked_name},
     bytecode::{Code, Leader, MapDefinition, own},
-    paths::{FENCED, Path, paths},
+    paths::{FENCED, OWN, Path, UNWATCHED, paths},
     runs::Walk,
     sources::{FAMILIES, Family, HONEST},
     suspects::{ANSWERED, DROPPED, Response, Suspect},
@@ -31,6 +38,10 @@ pub(crate) const CHALLENGE: &str = "a challenge";
 /// The cost of the third case above the second: the difference between two copies that only have different
 /// addresses.
 pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
+/// A SYN from another source each time to an own port that is neither watched nor served.
+pub(crate) const UNSERVED: &str = "an unserved SYN";
+/// The same with `SCAN_DETECTION="report"`.
+pub(crate) const DETECTED: &str = "an unserved SYN, noted";
 /// Number of runs in a sample.
 pub(crate) const REPEAT: u32 = 20_000;
 
@@ -93,6 +104,13 @@ impl Cases {
                 }
             }
         }
+        let unserving = [ScanDetection::Off, ScanDetection::Report].map(detecting);
+        let unserving = unserving.into_iter().collect::<Result<Vec<Bed>>>()?;
+        for family in FAMILIES {
+            for (name, bed) in [UNSERVED, DETECTED].into_iter().zip(&unserving) {
+                led.push(Led::unserved(family, in_family(name, family), bed, &floors)?);
+            }
+        }
         for (name, suspect) in Suspect::named() {
             let bed = &beds[suspect.response as usize];
             if suspect.name == DROPPED {
@@ -100,6 +118,7 @@ impl Cases {
             }
             led.push(Led::suspect(name, &suspect, bed, &floors)?);
         }
+        let beds = beds.into_iter().chain(unserving).collect();
         Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: (beds, bare, large) })
     }
 
@@ -167,6 +186,16 @@ fn suspecting(response: Response, blocked: u32) -> Result<Bed> {
     Ok(bed)
 }
 
+/// Returns a bed with this detection of scans.
+fn detecting(scans: ScanDetection) -> Result<Bed> {
+    /// As for a `SCAN_MEMORY` of 20 MiB.
+    const SETS: u32 = 1 << 16;
+    let making = Making::new(0);
+    let settings =
+        Settings { scans: scans as u8, scan_key: 7, scan_mask: SETS - 1, ..making.settings }.paced();
+    Making { settings, scan_sets: SETS, ..making }.load()
+}
+
 /// Returns a program that only looks the source up in the blocked map: the cost of an uncached look-up.
 fn bare_look_up(bed: &Bed, family: Family) -> Result<Ebpf> {
     let name = blocked_name(family);
@@ -199,6 +228,27 @@ impl Led {
             name,
             frame,
             action,
+            walk: Some(Walk::sources(slot, sources)),
+        })
+    }
+
+    /// Returns a case for a SYN to an own port that is neither watched nor served, from one source after another.
+    fn unserved(family: Family, name: String, bed: &Bed, floors: &Floors) -> Result<Self> {
+        let [from, to] = [(crate::paths::HONEST, 40_000), (OWN, UNWATCHED)].map(|(addresses, port)| {
+            addresses[family as usize]
+                .parse()
+                .map(|address: IpAddr| SocketAddr::new(address, port).to_string())
+        });
+        let frame = tcp(SYN).from(&from?).to(&to?).payload(100).frame(0);
+        let slot = frame.len() - 4;
+        let sources = 0..HONEST;
+        let lead = || family.walk(slot, &sources);
+        Ok(Self {
+            own: Leader::load(lead(), bed.program()?, true).with_context(|| name.clone())?,
+            floor: Leader::load(lead(), own(&floors.frags)?, true)?,
+            name,
+            frame,
+            action: PASS,
             walk: Some(Walk::sources(slot, sources)),
         })
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    cases::{CHALLENGE, DATA, NO_CHALLENGE, PEER, in_family},
+    cases::{CHALLENGE, DATA, DETECTED, NO_CHALLENGE, PEER, UNSERVED, in_family},
     curve::Curve,
     figures::{Classic, Load, Span},
     rate::Rate,
@@ -34,6 +34,8 @@ const TARGETS: [(&str, f64); 14] = [
 ];
 /// Maximum cost of a challenge above the same probe without one, in nanoseconds.
 const MOST_OF_CHALLENGE: f64 = 30.0;
+/// Maximum cost of `SCAN_DETECTION` for an unserved SYN, in nanoseconds.
+const MOST_OF_SCANS: f64 = 60.0;
 
 /// The tables.
 pub(crate) struct Tables<'a>(pub(crate) &'a Report);
@@ -48,6 +50,7 @@ impl Display for Tables<'_> {
             costs(out, report)?;
             suspects(out, report)?;
             challenge(out, report)?;
+            scans(out, report)?;
         }
         if !report.by_blocked.is_empty() {
             curves(out, "ns above the floor, by number of blocked sources", &report.by_blocked)?;
@@ -146,6 +149,24 @@ fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         writeln!(out, "| above a reset | {:+.0} | {:+.0} | |", above(v4, reset_v4), above(v6, reset_v6))?;
     }
     Ok(())
+}
+
+/// Formats the cost of noting a SYN that no service answers.
+fn scans(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let of = |what: &str| FAMILIES.map(|family| report.cost(&in_family(what, family)));
+    let ([Some(v4), Some(v6)], [Some(noted_v4), Some(noted_v6)]) = (of(UNSERVED), of(DETECTED)) else {
+        return Ok(());
+    };
+    let more =
+        [(noted_v4, v4), (noted_v6, v6)].map(|(noted, cost)| noted.above_floor_ns - cost.above_floor_ns);
+    let is_met = if more.iter().all(|more| *more <= MOST_OF_SCANS) { "met" } else { "missed" };
+    writeln!(out, "\n| an unserved SYN with SCAN_DETECTION | IPv4 | IPv6 | target |\n|---|---|---|---|")?;
+    writeln!(
+        out,
+        "| ns above the same without | {:+.1} | {:+.1} | {MOST_OF_SCANS}: {is_met} |",
+        more[0], more[1]
+    )?;
+    writeln!(out, "| ratio | {} | {} | |", ratio(noted_v4, v4), ratio(noted_v6, v6))
 }
 
 /// Formats the ratio of two costs.
