@@ -16,7 +16,7 @@ use clap::{Args, Parser, ValueEnum};
 pub use self::explain::Explain;
 pub use self::fleet::{Allow, Judge, Peers};
 pub use self::learned::{Forget, Served};
-pub use self::list::{Format, List, Selection};
+pub use self::list::{Format, List, Lists, Selection};
 pub use self::report::Report;
 pub use self::share::{Share, ShareAction, ShareInit};
 pub use self::since::Since;

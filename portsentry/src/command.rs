@@ -12,6 +12,7 @@ mod fleet;
 pub mod gen_docs;
 mod history;
 mod list;
+mod lists;
 mod looked;
 mod mode;
 mod observed;
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli) -> Exit {
         None | Some(Verb::Run(_)) => run::run(cli),
         Some(Verb::Check(check)) => check::run(cli, *check),
         Some(Verb::List(list)) => list::run(cli, list),
+        Some(Verb::Lists(arguments)) => lists::run(cli, *arguments),
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Why(why)) => why::run(cli, *why),
         Some(Verb::Explain(explain)) => explain::run(cli, explain),

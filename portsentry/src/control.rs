@@ -38,6 +38,8 @@ pub enum Request {
     },
     /// Return the blocked and fenced sources.
     List(Selection),
+    /// Return the block lists.
+    Lists {},
     /// Return a sample of the maps.
     Top {},
     /// Return entries of the history.
@@ -151,6 +153,7 @@ impl Request {
         match self {
             Self::Status { .. } => Peer::Other,
             Self::List(_)
+            | Self::Lists {}
             | Self::Top {}
             | Self::History(_)
             | Self::Why { .. }

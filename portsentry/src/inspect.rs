@@ -9,6 +9,7 @@ pub mod fence;
 pub mod fleet;
 pub mod gaps;
 pub mod held;
+pub mod lists;
 pub mod past;
 pub mod report;
 pub mod sample;

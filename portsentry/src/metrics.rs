@@ -11,4 +11,4 @@ mod server;
 mod stats;
 
 pub use server::Server;
-pub use stats::{PeerStats, Snapshot, Stats};
+pub use stats::{ListStats, PeerStats, Snapshot, Stats};

@@ -167,3 +167,83 @@ fn a_list_that_finds_no_room_says_what_to_raise() {
     );
     assert!(is_open(&service, &lab, source, Reach::Expected));
 }
+
+/// The state of the list `name`, as `portsentry lists` prints it.
+fn state(setup: &Portsentry<'_>, name: &str) -> serde_json::Value {
+    let lists = setup.say("lists --json").json();
+    lists.as_array().expect("a list").iter().find(|list| list["name"] == name).cloned().unwrap_or_default()
+}
+
+#[test]
+fn each_list_of_a_directory_has_a_name_a_count_and_hits() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let directory = lab.files().join("lists");
+    fs::create_dir(&directory).expect("a directory");
+    let write = |name: &str, text: &str| {
+        // As the notifier writes: at once, so that no reader sees a part.
+        let new = directory.join(".new");
+        fs::write(&new, text).expect("a list");
+        fs::rename(new, directory.join(name)).expect("a list");
+    };
+    let [fire, spam] = [lab.source(Family::V4), lab.source(Family::V4)];
+    write("fire.netset", &format!("# a netset\n{fire}\n198.51.100.0/24\n"));
+    let (setup, _) = listing(&lab, "203.0.113.77\n");
+    let setup = setup.with("BLOCK_LISTS", &directory.display().to_string());
+    let daemon = setup.start();
+    assert!(!is_open(&service, &lab, fire, Reach::Unexpected), "{fire} is listed");
+    assert!(is_open(&service, &lab, spam, Reach::Expected));
+    // A new list, in another format.
+    write(
+        "drop.json",
+        &format!("{{\"cidr\":\"{spam}/32\",\"sblid\":\"SBL1\"}}\n{{\"type\":\"metadata\",\"records\":1}}\n"),
+    );
+    daemon.log().wait_for("Block lists reloaded: drop (1 hosts, 0 networks)");
+    assert!(!is_open(&service, &lab, spam, Reach::Unexpected));
+    let fires = state(&setup, "fire");
+    assert_eq!(
+        (&fires["hosts"], &fires["networks"], &fires["in_force"]),
+        (&1.into(), &1.into(), &2.into()),
+        "{fires}"
+    );
+    assert!(fires["dropped"].as_u64() > Some(0), "{fires}");
+    assert_eq!(state(&setup, "BLOCK_LIST")["hosts"], 1);
+    let why = setup.say(&format!("why {spam}")).out;
+    assert!(why.contains("lists     drop\n"), "{why}");
+    assert_eq!(setup.say("why --json 198.51.100.9").json()["lists"], serde_json::json!(["fire"]));
+    // The last good content stays, and the error is reported.
+    write("drop.json", "{\"cidr\":\"0.0.0.0/0\"}\n");
+    daemon.log().wait_for("block list drop: ");
+    assert!(!is_open(&service, &lab, spam, Reach::Unexpected), "the last valid content stays");
+    assert!(state(&setup, "drop")["problem"].as_str().is_some_and(|it| it.contains("too large")));
+    // A list that is removed lets go.
+    fs::remove_file(directory.join("drop.json")).expect("a list");
+    daemon.log().wait_for("Block lists reloaded: drop (removed)");
+    assert!(is_open(&service, &lab, spam, Reach::Expected));
+    assert!(!is_open(&service, &lab, fire, Reach::Unexpected), "the other list stays");
+}
+
+#[test]
+fn no_list_blocks_own_gateway_or_ignored_addresses() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let directory = lab.files().join("lists");
+    fs::create_dir(&directory).expect("a directory");
+    let [honest, listed, gateway] = [(); 3].map(|()| lab.source(Family::V4));
+    lab.host.ip(&format!("route add 203.0.113.0/24 via {gateway} dev eth0"));
+    let own = Family::V4.host();
+    // Once by a network that contains all of them, once by themselves.
+    for (name, text) in
+        [("wide", format!("{listed}/25\n")), ("single", format!("{honest}\n{own}\n{gateway}\n{listed}\n"))]
+    {
+        fs::write(directory.join("a.txt"), text).expect("a list");
+        let setup =
+            lab.portsentry("-stcp").with("BLOCK_LISTS", &directory.display().to_string()).ignoring(honest);
+        let daemon = setup.start();
+        assert!(!is_open(&service, &lab, listed, Reach::Unexpected), "{name}: the list is in force");
+        assert!(is_open(&service, &lab, honest, Reach::Expected), "{name}: it is ignored");
+        assert!(is_open(&service, &lab, gateway, Reach::Expected), "{name}: it is a gateway");
+        assert!(daemon.blocked().iter().all(|source| ![honest, own, gateway].contains(source)), "{name}");
+        drop(daemon);
+    }
+}

@@ -1,4 +1,4 @@
-//! Arguments of `list`.
+//! Arguments of `list` and `lists`.
 
 use clap::{Args, ValueEnum};
 
@@ -37,4 +37,15 @@ pub enum Format {
     Json,
     /// A bundle of indicators (STIX 2.1)
     Stix,
+}
+
+/// Arguments of `lists`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Lists {
+    /// Print times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }

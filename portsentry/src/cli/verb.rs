@@ -11,7 +11,7 @@ use super::{
     Explain, Flags,
     fleet::{Allow, Peers},
     learned::{Forget, Served},
-    list::List,
+    list::{List, Lists},
     report::Report,
     share::Share,
     since::{Since, since},
@@ -32,6 +32,8 @@ pub enum Verb {
     Check(Check),
     /// List blocked and fenced sources, also without a running daemon
     List(List),
+    /// Print the block lists (BLOCK_LIST, BLOCK_LISTS), with their entries and the packets that these lost
+    Lists(Lists),
     /// Print whether enforcement is attached (exit status 0) or not (1), and the counters
     Status(Status),
     /// Explain the state of an address: whether it is blocked or fenced, why, and the packets that led to it

@@ -73,6 +73,9 @@ fn render(report: &Explanation, zone: &Zone) -> String {
         say("hits", &held.hits.to_string());
         say("dropped", &format!("{} packets", held.dropped));
     }
+    if !report.lists.is_empty() {
+        say("lists", &report.lists.join(", "));
+    }
     if let Some(suspect) = &report.suspect {
         if suspect.source.prefix_len() < suspect.source.max_prefix_len() {
             say("suspect", &format!("{}: {}", suspect.source, suspect.shown()));
@@ -212,6 +215,7 @@ mod tests {
         Explanation {
             address: [192, 0, 2, 9].into(),
             held: None,
+            lists: Vec::new(),
             would: None,
             suspect: None,
             is_enforced: true,

@@ -35,6 +35,8 @@ pub struct Config {
     pub ignore_file: PathBuf,
     /// `BLOCK_LIST`
     pub block_list: PathBuf,
+    /// `BLOCK_LISTS`
+    pub block_lists: Option<PathBuf>,
     /// `HISTORY_FILE`
     pub history_file: PathBuf,
     /// `BLOCKED_FILE`, as written: 1.2 appends the mode to it.
@@ -206,6 +208,7 @@ impl Default for Config {
             advanced_exclude_udp: PortSet::new(),
             ignore_file: "/etc/portsentry/portsentry.ignore".into(),
             block_list: "/etc/portsentry/portsentry.blocklist".into(),
+            block_lists: None,
             history_file: "/var/lib/portsentry/portsentry.history".into(),
             blocked_file: "/var/lib/portsentry/portsentry.blocked".into(),
             resolve_host: false,

@@ -25,11 +25,25 @@ pub(super) fn find(path: &Path) -> Result<PathBuf, LoadError> {
     Ok(file)
 }
 
+/// Checks that only `users` can replace `directory`, which is free of symbolic links, and its entries.
+pub(super) fn check_ancestors(directory: &Path, users: &[u32]) -> Result<(), LoadError> {
+    for ancestor in directory.ancestors() {
+        let failed = |source: io::Error| LoadError::Io { path: directory.into(), source };
+        let metadata = fs::metadata(ancestor).map_err(failed)?;
+        check_for(directory, ancestor, &metadata, users)?;
+    }
+    Ok(())
+}
+
 fn check(path: &Path, directory: &Path, metadata: &Metadata) -> Result<(), LoadError> {
+    check_for(path, directory, metadata, &[0, geteuid().as_raw()])
+}
+
+fn check_for(path: &Path, directory: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), LoadError> {
     /// In a sticky directory every user may create files, but only remove their own.
     const STICKY: u32 = 0o1000;
     let (path, directory, uid) = (path.to_path_buf(), directory.to_path_buf(), metadata.uid());
-    if ![0, geteuid().as_raw()].contains(&uid) {
+    if !users.contains(&uid) {
         return Err(LoadError::DirectoryOwner { path, directory, uid });
     }
     if metadata.mode() & 0o002 != 0 && metadata.mode() & STICKY == 0 {

@@ -236,9 +236,11 @@ impl Service {
     /// Returns the answer as a line.
     async fn answer(&self, request: Request) -> String {
         match request {
-            Request::List(_) | Request::Top {} | Request::History(_) | Request::Why { .. } => {
-                self.inspector.ask(request).await
-            }
+            Request::List(_)
+            | Request::Lists {}
+            | Request::Top {}
+            | Request::History(_)
+            | Request::Why { .. } => self.inspector.ask(request).await,
             Request::Status { report: true } => match self.ask(request).await {
                 Ok(health) => self.inspector.report(health).await,
                 Err(refusal) => refused(refusal),

@@ -36,7 +36,10 @@ use crate::{
     modes::Modes,
     policy::{Banner, Enforcement, without_ports},
     sandbox::Sandbox,
-    sink::{Files, Log, watch::Watch},
+    sink::{
+        Files, Log,
+        watch::{ANY, Watch},
+    },
 };
 
 /// Maximum number of messages queued for the keeper. A sighting takes about 100 bytes.
@@ -135,8 +138,9 @@ impl Session {
         // Done before the files are read, so that later changes are reported.
         let ignored_too = ignore::static_file(&config.ignore_file);
         let read = [&config.blocked_file, &config.ignore_file, &ignored_too, &config.block_list];
+        let lists = config.block_lists.as_ref().map(|directory| directory.join(ANY));
         let origins = [&config.geoip_country, &config.geoip_asn].into_iter().flatten();
-        let read = read.into_iter().chain(origins).map(PathBuf::as_path);
+        let read = read.into_iter().chain(origins).chain(&lists).map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let beginning = keeper::Begin {
             journal,

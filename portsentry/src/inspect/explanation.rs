@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Error,
-    exempt, held,
+    exempt, held, lists,
     past::{self, Bounds, Entry},
     scans::SuspectRecord,
     select::{Selection, Wanted},
@@ -39,6 +39,9 @@ pub struct Explanation {
     pub address: IpAddr,
     /// The address's entry in the kernel's maps, if there is one.
     pub held: Option<held::Listed>,
+    /// The block lists that contain it, itself or in a network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
     /// The state that it would be in, if PortSentry has only reported it.
     #[serde(default)]
     pub would: Option<State>,
@@ -118,6 +121,7 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     Ok(Explanation {
         address,
         held: held_by,
+        lists: lists::naming(config, address),
         would,
         suspect,
         is_enforced: observer.as_ref().is_some_and(|observer| !observer.links().is_empty()),

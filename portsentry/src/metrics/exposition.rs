@@ -3,6 +3,7 @@
 
 mod fleet;
 mod labels;
+mod lists;
 
 use std::{
     sync::atomic::AtomicU64,
@@ -120,6 +121,7 @@ pub fn render(state: &State, now: Instant) -> String {
             scans::register(&mut registry, state);
         }
         fleet::fleet(&mut registry, snapshot);
+        lists::lists(&mut registry, snapshot);
     }
     let mut process = Registry::default();
     of_process(&mut process);

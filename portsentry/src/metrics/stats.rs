@@ -101,6 +101,21 @@ pub struct Snapshot {
     pub companion: Option<bool>,
     /// The other gateways.
     pub peers: Vec<PeerStats>,
+    /// The block lists.
+    pub lists: Vec<ListStats>,
+}
+
+/// A block list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListStats {
+    /// Its name.
+    pub name: String,
+    /// Number of hosts and networks that it names.
+    pub entries: usize,
+    /// Number of them in force: the others are exempt, blocked for another reason, or without room.
+    pub in_force: u64,
+    /// Number of packets that those in force lost.
+    pub dropped: u64,
 }
 
 /// Another gateway of the fleet.
@@ -137,6 +152,7 @@ impl Default for Snapshot {
             strength: None,
             companion: None,
             peers: Vec::new(),
+            lists: Vec::new(),
         }
     }
 }

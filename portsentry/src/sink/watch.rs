@@ -19,6 +19,9 @@ const BUFFER: usize = 4096;
 /// Maximum number of symbolic links followed for one path, as in the kernel (`path_resolution(7)`).
 const LINKS: usize = 40;
 
+/// The last part of a path that stands for every file in the directory.
+pub const ANY: &str = "*";
+
 /// A set of watched files.
 #[derive(Debug)]
 pub struct Watch {
@@ -151,8 +154,9 @@ impl File {
         // The kernel dropped events, or a directory was removed together with its watch.
         let is_overflow = event.mask.contains(EventMask::Q_OVERFLOW);
         let is_gone = event.mask.contains(EventMask::IGNORED);
-        let is_on_the_way =
-            |(on, name): &(_, _)| *on == event.wd && (is_gone || event.name.as_ref() == Some(name));
+        let is_on_the_way = |(on, name): &(_, _)| {
+            *on == event.wd && (is_gone || name == ANY || event.name.as_ref() == Some(name))
+        };
         is_overflow || self.way.iter().any(is_on_the_way)
     }
 }

@@ -135,6 +135,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("portsentry history --address 192.0.2.9 --json", "Print the past of one source, for programs."),
         ],
     ),
+    ("lists", &[("portsentry lists", "Print the block lists, with their entries and hits.")]),
     (
         "report",
         &[
@@ -248,7 +249,10 @@ const FILES: &[File] = &[
     (
         "/run/portsentry/control.sock",
         "The daemon's socket for commands (CONTROL_SOCKET).",
-        &["run", "block", "unblock", "reload", "status", "list", "top", "history", "report", "why", "events"],
+        &[
+            "run", "block", "unblock", "reload", "status", "list", "lists", "top", "history", "report",
+            "why", "events",
+        ],
     ),
     (
         "/sys/fs/bpf/portsentry",

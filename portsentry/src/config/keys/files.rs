@@ -23,6 +23,17 @@ pub(super) const KEYS: &[Key] = &[
         set: |c, v, r| c.block_list = value::file(v, r),
     },
     Key {
+        name: "BLOCK_LISTS",
+        origin: Origin::Ours,
+        form: "path",
+        default: "",
+        meaning: "Directory of further denylists: each file in it is a list with the file's name, in the \
+            format of BLOCK_LIST, of FireHOL's netsets, or of Spamhaus DROP, AbuseIPDB or CrowdSec in text \
+            or JSON. PortSentry reloads changed files; of a file with an error the last valid content \
+            stays. portsentry-notify downloads lists to /var/lib/portsentry-notify/lists.",
+        set: |c, v, r| c.block_lists = value::absolute(v, r),
+    },
+    Key {
         name: "HISTORY_FILE",
         origin: Origin::Both,
         form: "path",

@@ -20,7 +20,7 @@ use crate::{
         error::Error,
         explanation,
         gaps::Gaps,
-        held,
+        held, lists,
         past::{self, Bounds},
         report::Report,
         sample,
@@ -114,6 +114,7 @@ fn inspect(request: Request, health: Option<Value>, subject: &Subject) -> Answer
         Request::Status { .. } => status(health.unwrap_or_default(), subject),
         Request::List(selection) if selection.would => to_value(would::read(config, &selection, SOURCES)),
         Request::List(selection) => to_value(held::read(config, &selection, SOURCES)),
+        Request::Lists {} => to_value(lists::read(config)),
         Request::Top {} => {
             let mode = Enforcement::new(config, *modes);
             to_value(sample::read(config, SOURCES).map(|sample| {

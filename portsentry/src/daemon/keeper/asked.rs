@@ -48,6 +48,7 @@ impl Keeper {
             }
             Request::Reload {}
             | Request::List(_)
+            | Request::Lists {}
             | Request::Top {}
             | Request::History(_)
             | Request::Events(_)

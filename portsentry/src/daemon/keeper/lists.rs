@@ -1,4 +1,4 @@
-//! Follows the block list: its entries are blocked in the kernel's maps, but not recorded in PortSentry's files.
+//! Follows the block lists: their entries are blocked in the kernel's maps, but not recorded in PortSentry's files.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,21 +25,39 @@ impl Keeper {
     /// Reloads the block list.
     pub(super) fn on_block_list(&mut self) {
         match block_list::load(&self.listed.path) {
-            Ok(list) if list == self.listed.list => {}
+            Ok(list) if list == self.listed.own => {}
             Ok(list) => {
-                self.listed.list = list;
+                self.listed.own = list;
+                self.listed.merge();
                 match self.set_listed() {
                     Ok(()) => self.journal.note(&format!(
                         "{} reloaded: it blocks {} hosts and {} networks",
                         self.listed.path.display(),
-                        self.listed.list.hosts.len(),
-                        self.listed.list.networks.len()
+                        self.listed.own.hosts.len(),
+                        self.listed.own.networks.len()
                     )),
                     Err(error) => self.journal.error(&error),
                 }
             }
             Err(error) => self.journal.error(&format!("{error}; the block list is unchanged")),
         }
+        let (changes, problems) = self.listed.refresh();
+        problems.iter().for_each(|problem| self.journal.error(problem));
+        if !changes.is_empty() {
+            self.listed.merge();
+            match self.set_listed() {
+                Ok(()) => self.journal.note(&format!("Block lists reloaded: {}", changes.join(", "))),
+                Err(error) => self.journal.error(&error),
+            }
+        }
+    }
+
+    /// Counts the hits of the lists, if that is due.
+    pub(super) fn count_lists(&mut self) -> Result<(), kernel::Error> {
+        if self.listed.is_count_due() {
+            self.listed.count(&self.kernel.blocked.read()?, &self.kernel.networks.read()?);
+        }
+        Ok(())
     }
 
     /// Whether the list contains a network, so that it stays blocked without its other block.

@@ -8,7 +8,7 @@ use super::{attachments::Attachments, fleet::Fleet, scans::Scans, scope::Scope};
 use crate::{
     config::Config,
     kernel::{Kernel, ScanState},
-    metrics::{Snapshot, Stats},
+    metrics::{ListStats, Snapshot, Stats},
     modes::Modes,
     policy::{Census, Enforcement},
 };
@@ -87,6 +87,7 @@ impl Totals {
         scope: &Scope,
         lost: Vec<(&'static str, u64)>,
         fleet: &Fleet,
+        lists: &[ListStats],
     ) {
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
@@ -110,6 +111,7 @@ impl Totals {
             strength: Some(self.enforcement.strength()),
             companion: fleet.is_on.then(|| fleet.is_joined()),
             peers: fleet.stats(),
+            lists: lists.to_vec(),
         });
     }
 }

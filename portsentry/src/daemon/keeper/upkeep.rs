@@ -32,6 +32,9 @@ impl Keeper {
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
+        if let Err(error) = self.count_lists() {
+            self.journal.error(&error);
+        }
         if let Err(error) = self.renew_gates() {
             self.journal.error(&error);
         }

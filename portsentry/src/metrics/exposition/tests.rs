@@ -5,7 +5,7 @@ use portsentry_common::{counter::Counters, settings::ScanDetection};
 use super::*;
 use crate::{
     kernel::ScanState,
-    metrics::{PeerStats, Stats},
+    metrics::{ListStats, PeerStats, Stats},
     policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
 };
@@ -41,6 +41,7 @@ fn rendered() -> String {
             accepted: 12,
             refused: vec![("rate", 13)],
         }],
+        lists: vec![ListStats { name: "drop".into(), entries: 14, in_force: 15, dropped: 16 }],
     });
     let source = "192.0.2.9/32".parse().unwrap();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]
