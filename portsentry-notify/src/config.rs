@@ -3,6 +3,7 @@
 mod build;
 mod content;
 pub mod keys;
+mod list;
 mod section;
 mod target;
 mod value;

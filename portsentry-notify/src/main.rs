@@ -3,6 +3,7 @@
 mod channel;
 mod config;
 mod event;
+mod fetch;
 mod host;
 mod log;
 mod manual;
@@ -37,7 +38,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let Cli { notify: Notify { file, check, test }, reference, manual } = Cli::parse();
+    let Cli { notify: Notify { file, check, test, fetch }, reference, manual } = Cli::parse();
     if reference {
         print!("{}", reference::text());
         return Exit::Success.into();
@@ -57,8 +58,12 @@ fn main() -> ExitCode {
         eprintln!("{report}");
     }
     let exit = if check {
-        println!("OK. {} channels", config.channels.len());
+        let lists =
+            if config.lists.is_empty() { String::new() } else { format!(", {} lists", config.lists.len()) };
+        println!("OK. {} channels{lists}", config.channels.len());
         Exit::Success
+    } else if fetch {
+        run::fetch(&config)
     } else if let Some(name) = test {
         test::run(&config, &name)
     } else {

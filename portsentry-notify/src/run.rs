@@ -17,6 +17,7 @@ use crate::{
     },
     config::{Config, Settings, Target},
     event::Event,
+    fetch::{self, Fetched},
     host, log,
     route::Route,
     source::Source,
@@ -26,7 +27,7 @@ use crate::{
 
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> Exit {
-    if config.channels.is_empty() {
+    if config.channels.is_empty() && config.lists.is_empty() {
         log::error("the configuration has no channel");
         return Exit::Configuration;
     }
@@ -37,6 +38,24 @@ pub fn run(config: Config) -> Exit {
             Exit::Failure
         }
     }
+}
+
+/// Downloads all lists now.
+pub fn fetch(config: &Config) -> Exit {
+    let (client, directory) = (Client::new(), config.spool.join(fetch::DIRECTORY));
+    let mut exit = Exit::Success;
+    for source in &config.lists {
+        let name = &source.name;
+        match fetch::fetch(source, &directory, &client) {
+            Ok(Fetched::Unchanged) => println!("{name}: unchanged"),
+            Ok(Fetched::New(hosts, networks)) => println!("{name}: {hosts} hosts, {networks} networks"),
+            Err(problem) => {
+                eprintln!("{name}: {problem}; the last good list stays");
+                exit = Exit::Failure;
+            }
+        }
+    }
+    exit
 }
 
 fn start(config: Config) -> Result<(), String> {
@@ -58,6 +77,10 @@ fn start(config: Config) -> Result<(), String> {
     for settings in config.channels {
         let (channel, can_send) = open(&settings, &config.host, &config.redact, &client)?;
         workers.push(Worker::new(settings, channel, can_send, &spool, &config.host).map_err(stored)?);
+    }
+    if !config.lists.is_empty() {
+        let (lists, directory, client) = (config.lists, config.spool.join(fetch::DIRECTORY), client.clone());
+        thread::spawn(move || fetch::run(&lists, &directory, &client));
     }
     let source = Source::new(spool.clone(), config.socket, Box::new(is_wanted)).map_err(stored)?;
     workers.into_iter().for_each(|worker| drop(thread::spawn(move || worker.run())));

@@ -61,6 +61,7 @@ mod kill_lifts;
 mod kill_limits;
 mod learned;
 mod limits;
+mod list_downloads;
 mod list_formats;
 mod lists;
 mod lockouts;

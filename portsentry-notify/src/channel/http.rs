@@ -13,6 +13,10 @@ use super::Outcome;
 
 /// Maximum time for a request and its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for a download.
+const DOWNLOAD: Duration = Duration::from_mins(3);
+/// Maximum number of redirects of a download.
+const REDIRECTS: u32 = 5;
 /// Maximum length of an answer that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 /// Number of characters of an answer that errors show.
@@ -66,6 +70,32 @@ impl Client {
     /// Sends a request.
     pub fn send(&self, request: Request<String>) -> Result<Answer, String> {
         self.0.run(request).map(Answer::read).map_err(|error| error.to_string())
+    }
+}
+
+impl Client {
+    /// Downloads at most `most` bytes. Returns the status and the body.
+    pub fn download(
+        &self,
+        request: Request<()>,
+        most: u64,
+        may_redirect: bool,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let redirects = if may_redirect { REDIRECTS } else { 0 };
+        let is_https = request.uri().scheme_str() == Some("https");
+        let request = self.0.configure_request(request);
+        // No redirect leads from https to http.
+        let request =
+            request.timeout_global(Some(DOWNLOAD)).max_redirects(redirects).https_only(is_https).build();
+        let response = self.0.run(request).map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let mut reader = response.into_body().into_reader().take(most + 1);
+        reader.read_to_end(&mut body).map_err(|error| error.to_string())?;
+        if body.len() as u64 > most {
+            return Err(format!("it is larger than {} MiB", most >> 20));
+        }
+        Ok((status, body))
     }
 }
 

@@ -10,6 +10,7 @@ use portsentry::{
 use super::{
     content::{Config, Settings},
     keys::KEYS,
+    list,
     section::Section,
     target::{self, Target},
     value,
@@ -34,8 +35,11 @@ pub(super) fn config(sections: &[Section<'_>], report: &mut Report) -> Config {
     let host = global("HOST_NAME").map_or_else(crate::host::name, |value| value.text().to_owned());
     let redact = global("REDACT")
         .map(|value| value::words(value).iter().map(|word| word.text().to_lowercase()).collect());
-    let channels = sections.iter().skip(1).filter_map(|section| channel(section, &host, report)).collect();
-    Config { socket, spool, size, host, redact: redact.unwrap_or_default(), channels }
+    let (of_lists, others): (Vec<_>, Vec<_>) =
+        sections.iter().skip(1).partition(|section| section.values.contains_key("LIST"));
+    let lists = of_lists.into_iter().filter_map(|section| list::read(section, report)).collect();
+    let channels = others.into_iter().filter_map(|section| channel(section, &host, report)).collect();
+    Config { socket, spool, size, host, redact: redact.unwrap_or_default(), lists, channels }
 }
 
 fn channel(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Settings> {
@@ -79,7 +83,7 @@ fn channel(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Set
     Some(Settings { name: name.text().into(), route, pace, target: target? })
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     let uri = url.parse::<ureq::http::Uri>().ok();
     uri.as_ref().and_then(|uri| uri.host()).is_some_and(|host| {
         host == "localhost"

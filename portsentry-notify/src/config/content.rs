@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::target::Target;
-use crate::{pace::Pace, route::Route};
+use crate::{fetch::ListSource, pace::Pace, route::Route};
 
 /// The configuration.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Config {
     pub host: String,
     /// `REDACT`: words that no report may contain, besides own names and addresses.
     pub redact: Vec<String>,
+    /// The block lists to download.
+    pub lists: Vec<ListSource>,
     /// The channels, in the order of the file.
     pub channels: Vec<Settings>,
 }

@@ -63,11 +63,14 @@ keys! {
     "URL", "webhook slack discord ntfy matrix abuseipdb", "URL", "",
         "Address of the webhook, of ntfy's topic, or of the Matrix server; of AbuseIPDB or a service with the same interface.";
     "TOKEN", WEBHOOKS, "text", "", "Sent as `Authorization: Bearer`: the access token of ntfy or Matrix.";
-    "HEADER", WEBHOOKS, "name: value", "", "One more header of the request.";
+    "HEADER", "webhook slack discord ntfy matrix list", "name: value", "", "One more header of the request.";
     "ROOM", "matrix", "id", "", "Id of the Matrix room, such as `!abc:example.org`.";
     "BODY_FILE", WEBHOOKS, "path", "", "File with a template for the request's body.";
     "CONTENT_TYPE", WEBHOOKS, "type", "application/json",
         "Type of that body. In a type with `json` the values are escaped for strings.";
+    "LIST", "list", "URL", "",
+        "Makes the section a block list to download (`BLOCK_LISTS` in `portsentry.conf`), and no channel: the address of the list.";
+    "EVERY", "list", "time", "1d", "Interval of the downloads, at least a minute. Publishers ask for an hour or more.";
     "KEY", "abuseipdb", "text", "", "Key of the account.";
     "TO", "mail", "addresses", "", "Recipients, separated by commas.";
     "FROM", "mail", "address", "", "Sender; by default `portsentry@` and this host's name.";

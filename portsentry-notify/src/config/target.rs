@@ -96,7 +96,7 @@ fn needed<'a>(section: &Section<'a>, name: &str, report: &mut Report) -> Option<
     value
 }
 
-fn header(value: Span<'_>, report: &mut Report) -> Option<(String, String)> {
+pub(super) fn header(value: Span<'_>, report: &mut Report) -> Option<(String, String)> {
     let split = value.split_once(':').map(|(name, content)| (name.trim().text(), content.trim().text()));
     let is_good = |(name, content): &(&str, &str)| {
         HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(content).is_ok()

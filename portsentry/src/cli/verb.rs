@@ -100,6 +100,9 @@ pub struct Notify {
     /// Validate that file, and end
     #[arg(long, conflicts_with = "test")]
     pub check: bool,
+    /// Download the block lists now, and end (exit status 1 if one fails)
+    #[arg(long, conflicts_with_all = ["check", "test"])]
+    pub fetch: bool,
     /// Send a test message to this channel, or to every one, and end (exit status 1 if one fails)
     #[arg(long, value_name = "CHANNEL", num_args = 0..=1, default_missing_value = "")]
     pub test: Option<String>,

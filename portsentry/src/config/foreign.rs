@@ -1,4 +1,4 @@
-//! Block lists as others publish them: plain text (FireHOL, Spamhaus DROP, `CrowdSec`, `AbuseIPDB`), or JSON (Spamhaus
+//! Block lists as others publish them: plain text (`FireHOL`, Spamhaus DROP, `CrowdSec`, `AbuseIPDB`), or JSON (Spamhaus
 //! DROP's lines, `AbuseIPDB`'s blacklist, `CrowdSec`'s decisions).
 
 use ipnet::IpNet;
@@ -78,12 +78,11 @@ fn json(text: &str, file: &str) -> (BlockList, Report) {
                 fail(format!("this is no list in a known format of JSON: {error}"));
                 break;
             }
-            Ok(Value::Decisions(all)) => bans(all),
+            Ok(Value::Decisions(all) | Value::Object(Object { new: Some(all), .. })) => bans(all),
             Ok(Value::Object(Object { cidr: Some(cidr), .. })) => vec![cidr],
             Ok(Value::Object(Object { data: Some(all), .. })) => {
                 all.into_iter().map(|it| it.address).collect()
             }
-            Ok(Value::Object(Object { new: Some(all), .. })) => bans(all),
             Ok(Value::Object(Object { kind: Some(kind), .. })) if kind == "metadata" => Vec::new(),
             Ok(Value::Object(_)) => {
                 fail("this object has none of the members cidr, data and new".into());

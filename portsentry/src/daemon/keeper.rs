@@ -183,9 +183,9 @@ impl Keeper {
         for news in self.totals.stats.news() {
             self.journal.news(&news);
         }
-        let Self { kernel, register, attachments, scope, journal, totals, outside, listed, .. } = self;
+        let Self { kernel, register, attachments, scope, journal, totals, outside, .. } = self;
         let census = register.ledger().census();
-        totals.show(kernel, census, attachments, scope, journal.lost(), &outside.fleet, listed.stats());
+        totals.show(kernel, census, attachments, scope, journal.lost(), &outside.fleet);
     }
 
     /// Processes messages until one asks it to stop, or the channel is closed.

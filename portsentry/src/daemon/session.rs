@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, channel, sync_channel},
@@ -85,6 +85,20 @@ pub struct Session {
     ephemeral: (u16, u16),
 }
 
+/// Returns the files that are read again when they change.
+fn read_files(config: &Config) -> Vec<PathBuf> {
+    let own = [
+        &config.blocked_file,
+        &config.ignore_file,
+        &ignore::static_file(&config.ignore_file),
+        &config.block_list,
+    ];
+    let own = own.map(Clone::clone);
+    let lists = config.block_lists.as_ref().map(|directory| directory.join(ANY));
+    let origins = [&config.geoip_country, &config.geoip_asn].into_iter().flatten().cloned();
+    own.into_iter().chain(lists).chain(origins).chain(RESOLVERS.map(PathBuf::from)).collect()
+}
+
 impl Session {
     /// Loads the program, takes over an earlier session's state, and attaches. Drops privileges that `options` don't
     /// need.
@@ -136,12 +150,7 @@ impl Session {
             journal.note(&news);
         }
         // Done before the files are read, so that later changes are reported.
-        let ignored_too = ignore::static_file(&config.ignore_file);
-        let read = [&config.blocked_file, &config.ignore_file, &ignored_too, &config.block_list];
-        let lists = config.block_lists.as_ref().map(|directory| directory.join(ANY));
-        let origins = [&config.geoip_country, &config.geoip_asn].into_iter().flatten();
-        let read = read.into_iter().chain(origins).chain(&lists).map(PathBuf::as_path);
-        let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
+        let watch = Watch::new(read_files(config)).map_err(system("watching files"))?;
         let beginning = keeper::Begin {
             journal,
             files: Files::new(config, modes),

@@ -36,7 +36,7 @@ pub(super) struct Listed {
     directory: Option<PathBuf>,
     lists: Vec<NamedList>,
     problems: Vec<(String, String)>,
-    stats: Vec<ListStats>,
+    is_counted: bool,
     next_count: Option<Instant>,
 }
 
@@ -49,7 +49,7 @@ impl Listed {
             directory: config.block_lists.clone(),
             lists: Vec::new(),
             problems: Vec::new(),
-            stats: Vec::new(),
+            is_counted: false,
             next_count: None,
         };
         listed.refresh();
@@ -113,12 +113,16 @@ impl Listed {
 
     /// Whether the hits should be counted.
     pub(super) fn is_count_due(&self) -> bool {
-        let is_any = !self.lists.is_empty() || !self.own.is_empty() || !self.stats.is_empty();
+        let is_any = !self.lists.is_empty() || !self.own.is_empty() || self.is_counted;
         is_any && self.next_count.is_none_or(|next| next <= Instant::now())
     }
 
     /// Counts the entries in force and their dropped packets, list by list. An entry of several lists counts for each.
-    pub(super) fn count(&mut self, blocked: &[(IpAddr, Block)], networks: &BTreeMap<IpNet, Block>) {
+    pub(super) fn count(
+        &mut self,
+        blocked: &[(IpAddr, Block)],
+        networks: &BTreeMap<IpNet, Block>,
+    ) -> Vec<ListStats> {
         let begin = Instant::now();
         let hosts = blocked.iter().map(|(source, block)| (network_of(*source, block.prefix), block));
         let all = hosts.chain(networks.iter().map(|(network, block)| (*network, block)));
@@ -139,12 +143,9 @@ impl Listed {
         };
         let named = self.lists.iter().map(|list| stats(&list.name, &list.list));
         let own = (!self.own.is_empty()).then(|| stats("BLOCK_LIST", &self.own));
-        self.stats = own.into_iter().chain(named).collect();
+        let counted: Vec<ListStats> = own.into_iter().chain(named).collect();
+        self.is_counted = !counted.is_empty();
         self.next_count = Some(Instant::now() + PAUSE.max(begin.elapsed() * SHARE));
-    }
-
-    /// Returns the counts.
-    pub(super) fn stats(&self) -> &[ListStats] {
-        &self.stats
+        counted
     }
 }

@@ -55,7 +55,8 @@ impl Keeper {
     /// Counts the hits of the lists, if that is due.
     pub(super) fn count_lists(&mut self) -> Result<(), kernel::Error> {
         if self.listed.is_count_due() {
-            self.listed.count(&self.kernel.blocked.read()?, &self.kernel.networks.read()?);
+            let (hosts, networks) = (self.kernel.blocked.read()?, self.kernel.networks.read()?);
+            self.totals.lists = self.listed.count(&hosts, &networks);
         }
         Ok(())
     }

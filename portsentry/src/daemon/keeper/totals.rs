@@ -29,6 +29,8 @@ pub(super) struct Totals {
     pub scan_fences: u64,
     /// Number of sightings that were dropped because the keeper was behind.
     pub lost: u64,
+    /// The block lists, as last counted.
+    pub lists: Vec<ListStats>,
     max_blocked: u32,
     max_fenced: u32,
     ring: u32,
@@ -54,6 +56,7 @@ impl Totals {
             scan_reports: 0,
             scan_fences: 0,
             lost: 0,
+            lists: Vec::new(),
             max_blocked,
             max_fenced,
             ring,
@@ -87,7 +90,6 @@ impl Totals {
         scope: &Scope,
         lost: Vec<(&'static str, u64)>,
         fleet: &Fleet,
-        lists: &[ListStats],
     ) {
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
@@ -111,7 +113,7 @@ impl Totals {
             strength: Some(self.enforcement.strength()),
             companion: fleet.is_on.then(|| fleet.is_joined()),
             peers: fleet.stats(),
-            lists: lists.to_vec(),
+            lists: self.lists.clone(),
         });
     }
 }
