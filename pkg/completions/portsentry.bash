@@ -1280,7 +1280,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__notify)
-            opts="-f -c -h --file --check --test --configfile --pin-path --control-socket --help"
+            opts="-f -c -h --file --check --fetch --test --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -309,6 +309,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -s c -l co
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l check -d 'Validate that file, and end'
+complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l fetch -d 'Download the block lists now, and end (exit status 1 if one fails)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F

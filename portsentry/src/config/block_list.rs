@@ -60,7 +60,8 @@ pub(super) fn parse_valid(text: &str, file: &str) -> (BlockList, Report) {
     let mut list = BlockList::default();
     for line in lines(text) {
         let entry = entry(line);
-        if entry.is_empty() {
+        // Spamhaus begins comments with a semicolon.
+        if entry.is_empty() || entry.text().starts_with(';') {
             continue;
         }
         let Some(network) = network(entry, &mut report) else { continue };
