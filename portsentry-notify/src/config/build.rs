@@ -76,19 +76,11 @@ fn channel(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Set
     if let (Target::Webhook { url, token: Some(_), .. }, Some(span)) =
         (target.as_ref()?, section.values.get("URL"))
         && url.starts_with("http://")
-        && !is_loopback(url)
+        && !value::is_loopback(url)
     {
         report.warn(*span, "the token is sent without encryption").help("write https://...");
     }
     Some(Settings { name: name.text().into(), route, pace, target: target? })
-}
-
-pub(super) fn is_loopback(url: &str) -> bool {
-    let uri = url.parse::<ureq::http::Uri>().ok();
-    uri.as_ref().and_then(|uri| uri.host()).is_some_and(|host| {
-        host == "localhost"
-            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    })
 }
 
 fn route(section: &Section<'_>, report: &mut Report) -> Route {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portsentry::config::Report;
 
-use super::{build::is_loopback, section::Section, target::header, value};
+use super::{section::Section, target::header, value};
 use crate::fetch::ListSource;
 
 /// Settings of such a section.
@@ -21,7 +21,7 @@ pub(super) fn read(section: &Section<'_>, report: &mut Report) -> Option<ListSou
         report.error(*span, format!("a list to download has no {setting}"));
     }
     let url = value::url(at, report);
-    if url.as_ref().is_some_and(|url| url.starts_with("http://") && !is_loopback(url)) {
+    if url.as_ref().is_some_and(|url| url.starts_with("http://") && !value::is_loopback(url)) {
         report.error(at, "anybody on the way could change this list").help("write https://...");
     }
     let every = section.values.get("EVERY").and_then(|span| {

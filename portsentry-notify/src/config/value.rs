@@ -121,6 +121,15 @@ pub(super) fn url(value: Span<'_>, report: &mut Report) -> Option<String> {
     Some(text.into())
 }
 
+/// Whether a URL leads to this host.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let uri = url.parse::<ureq::http::Uri>().ok();
+    uri.as_ref().and_then(|uri| uri.host()).is_some_and(|host| {
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    })
+}
+
 /// Words separated by spaces or commas.
 pub(super) fn words(value: Span<'_>) -> Vec<Span<'_>> {
     value
