@@ -15,6 +15,7 @@ use std::{
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
+mod cards;
 pub mod companion;
 mod daemon;
 mod device_bound;
@@ -182,12 +183,16 @@ impl Lab {
     }
 
     fn plug_in(&self, member: &Namespace, number: u16) {
-        self.switch.ip(&format!(
-            "link add port{number} type veth peer name {INTERFACE} address {} netns {}\n\
-             link set port{number} master br0 up",
-            hardware_address(number),
-            member.name()
-        ));
+        if cards::are_there() {
+            cards::insert(member, number);
+        } else {
+            self.switch.ip(&format!(
+                "link add port{number} type veth peer name {INTERFACE} address {} netns {}\n\
+                 link set port{number} master br0 up",
+                hardware_address(number),
+                member.name()
+            ));
+        }
         member.ip(&format!(
             "link set lo up\n{}{}link set {INTERFACE} up",
             adding(Family::V4.member(number), Family::V4, INTERFACE),

@@ -1,5 +1,6 @@
 //! `cargo xtask vm`: tests the kernel program on other kernels, each in a virtual machine (qemu).
 
+mod cards;
 mod guest;
 mod initramfs;
 mod linux;
@@ -9,9 +10,9 @@ mod modules;
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use self::{guest::Guest, linux::Linux, machine::Machine};
+use self::{cards::Model, guest::Guest, linux::Linux, machine::Machine};
 use crate::{build_ebpf, daemon, paths, setup, shell};
 
 /// Options, and the kernels to test.
@@ -23,54 +24,101 @@ pub(crate) struct Arguments {
     /// Time limit of a machine in seconds
     #[arg(long, default_value_t = 900)]
     patience: u64,
+    /// Boot a machine for each of these models of network cards, all by default, and run tests with the cards
+    #[arg(long, value_name = "MODELS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    drivers: Option<Vec<Model>>,
     /// Arguments of the test program, once per run
-    #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true, default_values = guest::RUNS)]
+    #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true)]
     runs: Vec<String>,
-    /// Flavour of Debian's kernels: `cloud-amd64`, or `amd64` with all drivers
-    #[arg(long, default_value = "cloud-amd64")]
-    flavour: String,
-    /// Kernel series; the newest known to apt is used
-    #[arg(default_values = ["6.1", "6.12"])]
+    /// Flavour of Debian's kernels: `cloud-amd64`, or `amd64` with all drivers, which is the default with `--drivers`
+    #[arg(long)]
+    flavour: Option<String>,
+    /// Kernel series, 6.1 and 6.12 by default, or 6.12 with `--drivers`; the newest known to apt is used
     series: Vec<String>,
 }
 
-/// Fetches the kernels, builds the tests, and boots all machines at the same time. Fails if a machine fails.
+/// Fetches the kernels, builds the tests, and boots the machines, as many at a time as there are processors. Fails if a
+/// machine fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::vm()?;
-    let find = |series: &String| Linux::find_or_fetch(series, &arguments.flavour);
-    let kernels = arguments.series.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let models = models(arguments.drivers.as_deref());
+    let has_cards = !models.is_empty();
+    let flavour = arguments.flavour.as_deref().unwrap_or(if has_cards { "amd64" } else { "cloud-amd64" });
+    let series = or(&arguments.series, if has_cards { &["6.12"] } else { &["6.1", "6.12"] });
+    let runs = or(&arguments.runs, if has_cards { &guest::RUNS_WITH_CARDS } else { &guest::RUNS });
+    let find = |series: &String| Linux::find_or_fetch(series, flavour);
+    let kernels = series.iter().map(find).collect::<Result<Vec<_>>>()?;
     build_ebpf::run()?;
     shell::step("building the daemon and the tests (two minutes the first time)");
     shell::run(&mut daemon::daemon())?;
-    let guest = Guest::build(&arguments.runs)?;
-    let machines: Vec<_> = kernels.iter().map(|linux| machine(&guest, linux)).collect::<Result<_>>()?;
-    shell::step("booting");
-    let patience = Duration::from_secs(arguments.patience);
-    let run = |machine: &Machine| machine.run(arguments.kvm, patience);
-    let ended: Vec<_> = thread::scope(|scope| {
-        let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| run(machine))).collect();
-        started.into_iter().map(thread::ScopedJoinHandle::join).collect()
-    });
-    let mut failed = Vec::new();
-    for (linux, ended) in kernels.iter().zip(ended) {
-        match ended {
-            Ok(Ok(took)) => println!("Linux {}: passed in {} s", linux.release, took.as_secs()),
-            Ok(Err(error)) => failed.push(format!("Linux {}: {error:#}", linux.release)),
-            Err(_) => bail!("a thread panicked"),
+    let guest = Guest::build(&runs)?;
+    let mut machines = Vec::new();
+    for linux in &kernels {
+        if has_cards {
+            for model in &models {
+                machines.push(machine(&guest, linux, Some(*model))?);
+            }
+        } else {
+            machines.push(machine(&guest, linux, None)?);
         }
     }
+    shell::step("booting");
+    let failed = boot(&machines, arguments)?;
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
-fn machine(guest: &Guest, linux: &Linux) -> Result<Machine> {
+/// Returns the models of the option's values, or all of them if it has none.
+fn models(values: Option<&[Model]>) -> Vec<Model> {
+    match values {
+        None => Vec::new(),
+        Some([]) => Model::value_variants().to_vec(),
+        Some(models) => models.to_vec(),
+    }
+}
+
+/// Returns the values that were given, or these.
+fn or(given: &[String], default: &[&str]) -> Vec<String> {
+    if given.is_empty() { default.iter().map(|it| (*it).to_owned()).collect() } else { given.to_vec() }
+}
+
+/// Runs the machines. Returns how each that failed did.
+fn boot(machines: &[Machine], arguments: &Arguments) -> Result<Vec<String>> {
+    let patience = Duration::from_secs(arguments.patience);
+    let abreast = thread::available_parallelism().map_or(1, usize::from);
+    let mut failed = Vec::new();
+    for machines in machines.chunks(abreast) {
+        let ended: Vec<_> = thread::scope(|scope| {
+            let start = |machine| scope.spawn(move || Machine::run(machine, arguments.kvm, patience));
+            let started: Vec<_> = machines.iter().map(start).collect();
+            started.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        for (machine, ended) in machines.iter().zip(ended) {
+            match ended {
+                Ok(Ok(took)) => println!("Linux {}: passed in {} s", machine.release, took.as_secs()),
+                Ok(Err(error)) => failed.push(format!("Linux {}: {error:#}", machine.release)),
+                Err(_) => bail!("a thread panicked"),
+            }
+        }
+    }
+    Ok(failed)
+}
+
+fn machine(guest: &Guest, linux: &Linux, cards: Option<Model>) -> Result<Machine> {
     let folder = paths::vm();
-    let initramfs = folder.join(format!("linux-{}.cpio", linux.series));
-    guest.pack(linux, &initramfs).with_context(|| format!("making {}", initramfs.display()))?;
+    let name =
+        cards.map_or_else(|| linux.series.clone(), |model| format!("{}-{}", linux.series, model.module()));
+    let initramfs = folder.join(format!("linux-{name}.cpio"));
+    guest.pack(linux, cards, &initramfs).with_context(|| format!("making {}", initramfs.display()))?;
     Ok(Machine {
-        name: linux.series.clone(),
+        release: cards.map_or_else(
+            || linux.release.clone(),
+            |model| format!("{} with {}", linux.release, model.module()),
+        ),
         kernel: linux.image.clone(),
         initramfs,
-        log: folder.join(format!("linux-{}.log", linux.series)),
+        log: folder.join(format!("linux-{name}.log")),
+        name,
+        cards,
     })
 }

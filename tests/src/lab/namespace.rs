@@ -44,20 +44,7 @@ impl Namespace {
 
     /// Runs lines of `ip` commands in the namespace.
     pub fn ip(&self, script: &str) {
-        let mut ip = Command::new("ip")
-            .args(["-netns", &self.name, "-batch", "-"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("`ip` of iproute2");
-        ip.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("`ip` reads its script");
-        let ended = ip.wait_with_output().expect("`ip` ends");
-        assert!(
-            ended.status.success(),
-            "`ip` in {} refused:\n{script}\n{}",
-            self.name,
-            String::from_utf8_lossy(&ended.stderr)
-        );
+        ip(&["-netns", &self.name], script);
     }
 
     /// Returns a command to run in the namespace. (`ip netns exec` would mount a /sys without bpffs.)
@@ -106,6 +93,21 @@ impl Namespace {
             Ok(socket.into())
         })
     }
+}
+
+/// Runs lines of `ip` commands, with options.
+pub(super) fn ip(options: &[&str], script: &str) {
+    let mut ip = Command::new("ip")
+        .args(options)
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("`ip` of iproute2");
+    ip.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("`ip` reads its script");
+    let ended = ip.wait_with_output().expect("`ip` ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "`ip {}` refused:\n{script}\n{said}", options.join(" "));
 }
 
 /// Wraps a namespace's command in `wrapper`, a shell script that makes its own mounts and ends with `"$@"`.

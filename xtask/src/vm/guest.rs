@@ -8,7 +8,11 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{initramfs::Initramfs, linux::Linux};
+use super::{
+    cards::{self, Model},
+    initramfs::Initramfs,
+    linux::Linux,
+};
 use crate::{paths, shell};
 
 /// The machine's init.
@@ -24,6 +28,8 @@ pub(super) const RUNS: [&str; 6] = [
     "--ignored devices::",
     "--ignored wireguard::",
 ];
+/// Those of a machine with cards.
+pub(super) const RUNS_WITH_CARDS: [&str; 2] = ["--ignored drivers::", "scans::"];
 /// Programs of the host system that the tests run.
 const PROGRAMS: [&str; 8] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft"];
 /// Files that nmap needs for a scan.
@@ -61,9 +67,12 @@ impl Guest {
     }
 
     /// Writes the archive for a machine with this kernel.
-    pub(super) fn pack(&self, linux: &Linux, archive: &Path) -> Result<()> {
+    pub(super) fn pack(&self, linux: &Linux, cards: Option<Model>, archive: &Path) -> Result<()> {
         let mut files = self.0.clone();
-        for (number, module) in linux.modules()?.iter().enumerate() {
+        if cards.is_some() {
+            files.write(cards::MARK, b"");
+        }
+        for (number, module) in linux.modules(cards.map(Model::module))?.iter().enumerate() {
             files.write(&format!("/portsentry/modules/{number:02}.ko"), module);
         }
         files.pack(archive)

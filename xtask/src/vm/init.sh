@@ -17,6 +17,10 @@ prepare() {
 }
 
 run() {
+    if [ -e /portsentry/cards ]; then
+        export PORTSENTRY_CARDS=1
+        cat /proc/net/dev
+    fi
     while read -r arguments; do
         echo "vm: $arguments"
         # shellcheck disable=SC2086

@@ -34,9 +34,9 @@ impl Linux {
         Ok(Self { series: series.into(), release, image, modules: modules.join("kernel") })
     }
 
-    /// Returns the modules' contents, in loading order.
-    pub(super) fn modules(&self) -> Result<Vec<Vec<u8>>> {
-        modules::read(&self.modules)
+    /// Returns the modules' contents, in loading order, with a driver's, if one is named.
+    pub(super) fn modules(&self, driver: Option<&str>) -> Result<Vec<Vec<u8>>> {
+        modules::read(&self.modules, driver)
     }
 }
 

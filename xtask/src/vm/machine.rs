@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::cards::Model;
+
 /// Number of the console's last lines shown for a failed machine. A file keeps all of them.
 const LAST_WORDS: usize = 60;
 const PASSED: &str = "vm: passed";
@@ -23,12 +25,16 @@ const KERNEL: &str = "console=ttyS0 panic=-1 quiet mitigations=off";
 pub(super) struct Machine {
     /// Prefix of its lines.
     pub(super) name: String,
+    /// Its kernel's name, and the cards' driver.
+    pub(super) release: String,
     /// Path of its kernel.
     pub(super) kernel: PathBuf,
     /// Path of its initramfs.
     pub(super) initramfs: PathBuf,
     /// Path of the file for its console's output.
     pub(super) log: PathBuf,
+    /// The model of its network cards, if it has some.
+    pub(super) cards: Option<Model>,
 }
 
 impl Machine {
@@ -83,6 +89,9 @@ impl Machine {
         qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "1024"]);
         qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs).args(["-append", KERNEL]);
+        if let Some(model) = self.cards {
+            model.plug_in(&mut qemu);
+        }
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         qemu
     }

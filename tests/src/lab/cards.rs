@@ -1,0 +1,36 @@
+//! A machine's own network cards as the members' interfaces, in place of virtual ones. `cargo xtask vm --drivers` boots
+//! machines with a card for each member, which has the member's hardware address.
+
+use std::{cell::OnceCell, env, fs, path::Path};
+
+use super::{INTERFACE, Namespace, hardware_address, log::PATIENCE, namespace, wait_within};
+
+/// Set in machines with such cards.
+const VARIABLE: &str = "PORTSENTRY_CARDS";
+
+/// Whether the machine has a card for each member.
+pub(super) fn are_there() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// Gives `member` its card, under the name of each member's interface.
+pub(super) fn insert(member: &Namespace, number: u16) {
+    let wanted = hardware_address(number);
+    let found = OnceCell::new();
+    // A card returns to the machine some time after the namespace of an earlier test is gone.
+    let returns = || find(&wanted).is_some_and(|name| found.set(name).is_ok());
+    wait_within(PATIENCE, || format!("in vain: a card with the address {wanted}"), returns);
+    let name = found.into_inner().expect("a card");
+    let member = member.name();
+    let script = format!("link set {name} down mtu 1500\nlink set {name} netns {member} name {INTERFACE}");
+    namespace::ip(&[], &script);
+}
+
+/// Returns the name of the machine's interface with this hardware address.
+fn find(wanted: &str) -> Option<String> {
+    let is_wanted =
+        |path: &Path| fs::read_to_string(path.join("address")).is_ok_and(|address| address.trim() == wanted);
+    let interfaces = fs::read_dir("/sys/class/net").ok()?.flatten();
+    let mut cards = interfaces.filter(|entry| is_wanted(&entry.path()));
+    cards.next()?.file_name().into_string().ok()
+}
