@@ -61,7 +61,7 @@ pub use clock::{Clock, Moment, monotonic_at, monotonic_ns, wall_time};
 pub use debug::DebugLog;
 pub use dry_run::{DryRun, Fact, FoundSocket, Judgement};
 pub use error::Error;
-pub use ethtool::{Ethtool, Offloads, Queues};
+pub use ethtool::{Ethtool, Offloads, Queues, forgets_programs};
 pub use framing::Framing;
 pub use hooks::Hooks;
 pub use inherit::Found;

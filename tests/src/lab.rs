@@ -182,6 +182,11 @@ impl Lab {
         self.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
     }
 
+    /// Plugs the host in again, after its interface is gone.
+    pub fn plug_in_host_again(&self) {
+        self.plug_in(&self.host, 1);
+    }
+
     fn plug_in(&self, member: &Namespace, number: u16) {
         if cards::are_there() {
             cards::insert(member, number);

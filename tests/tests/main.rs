@@ -32,6 +32,7 @@ mod devices;
 mod differential;
 mod documented_commands;
 mod documents;
+mod drivers;
 mod drop_ins;
 mod enforcement_mode;
 mod environments;

@@ -73,6 +73,7 @@ impl Talk {
         let (far, _) = listener.accept().expect("it is accepted");
         for end in [&near, &far] {
             end.set_read_timeout(Some(PATIENCE)).expect("a limit");
+            end.set_write_timeout(Some(PATIENCE)).expect("a limit");
         }
         Self([near, far])
     }

@@ -68,6 +68,13 @@ pub struct Offloads {
     pub strips_tags: bool,
 }
 
+/// Whether a driver stops running its native program once the link was down, or the rings were resized, although the
+/// program stays attached: vmxnet3 of Linux 6.12 does (`tests/tests/drivers.rs`).
+#[must_use]
+pub fn forgets_programs(driver: &str) -> bool {
+    driver == "vmxnet3"
+}
+
 /// A socket for queries to drivers.
 #[derive(Debug)]
 pub struct Ethtool(OwnedFd);

@@ -1,7 +1,7 @@
 //! Checks an interface for XDP support.
 
 use super::{finding::Finding, links::Link};
-use crate::config::XdpMode;
+use crate::{config::XdpMode, kernel::forgets_programs};
 
 /// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that implement `ndo_bpf`).
 const NATIVE: [&str; 45] = [
@@ -145,6 +145,14 @@ fn occupant(link: &Link, is_ours: bool) -> Finding {
 fn mode(link: &Link) -> Finding {
     let (name, driver) = (&link.name, driver(link));
     match link.kind.as_deref() {
+        _ if forgets_programs(driver) => Finding::warning(
+            name,
+            format!(
+                "driver {driver}: runs XDP natively, but forgets the program when the link or the rings are reset; \
+                    it gets generic XDP, which costs more per packet"
+            ),
+            "leave XDP_MODE=\"auto\", or choose \"generic\"",
+        ),
         _ if runs_native(link) => Finding::ok(name, format!("driver {driver}: runs XDP natively")),
         _ if link.is_loopback => Finding::ok(name, "is the loopback interface: generic XDP"),
         Some("vlan") => Finding::warning(

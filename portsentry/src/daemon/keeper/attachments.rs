@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Interfaces, XdpMode},
     control::Unwatched,
     host::{Link, Name},
-    kernel::{self, Attachment, Kept, Kernel, Mode},
+    kernel::{self, Attachment, Ethtool, Kept, Kernel, Mode, forgets_programs},
     policy::{
         interfaces::{LeftOut, choose, described, missing},
         trouble::{News, Troubles},
@@ -294,6 +294,17 @@ impl Attachments {
                      too; XDP_MODE=\"auto\" loses none",
                 ),
             ),
+            None if forgets_programs(&driver(link)) => (
+                Some(Mode::Generic),
+                Some("because its driver forgets native programs when the link or the rings are reset"),
+            ),
+            Some(Mode::Native) if forgets_programs(&driver(link)) => (
+                self.mode,
+                Some(
+                    "but its driver forgets the program when the link or the rings are reset, and then nothing is \
+                     judged or dropped; XDP_MODE=\"auto\" avoids that",
+                ),
+            ),
             mode => (mode, None),
         }
     }
@@ -301,6 +312,12 @@ impl Attachments {
     fn kept(&self) -> Vec<u32> {
         self.attached.keys().copied().collect()
     }
+}
+
+/// Returns the name of an interface's driver, or an empty one if it has none.
+fn driver(link: &Link) -> String {
+    let name = Ethtool::open().ok().and_then(|ethtool| ethtool.driver(link.name.bytes()));
+    name.unwrap_or_default()
 }
 
 fn key(link: &Link) -> (u32, Name) {

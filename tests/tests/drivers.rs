@@ -1,0 +1,256 @@
+//! Emulated network cards: what the packet table and the scans don't show on veth devices. `cargo xtask vm --drivers` boots
+//! machines with them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe};
+
+/// Drivers that run an XDP program themselves and keep it.
+const NATIVE: [&str; 1] = ["virtio_net"];
+/// An unwatched port, and a trap.
+const SERVICE: u16 = 8080;
+const TRAP: u16 = 11;
+/// Bytes each way per round of a connection.
+const TURN: usize = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Returns the value of a line of `ethtool --driver`.
+fn driver_line(lab: &Lab, name: &str) -> String {
+    let said = lab.host.run("ethtool", &["--driver", INTERFACE]);
+    let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("no {name} in {said}")).to_owned()
+}
+
+/// Returns the daemon, with challenges answered by the card's driver where it can.
+fn watch(lab: &Lab) -> Daemon<'_> {
+    lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1").start()
+}
+
+/// A connection of the bystander to a service of the host.
+struct Talk([TcpStream; 2]);
+
+impl Talk {
+    fn begin(lab: &Lab, family: Family) -> Self {
+        let at = SocketAddr::new(family.host(), SERVICE);
+        let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
+        let connected = lab.bystander.connect_from(family.bystander(), at, PATIENCE);
+        let near = connected.expect("a connection of an honest client");
+        let (far, _) = listener.accept().expect("it is accepted");
+        for end in [&near, &far] {
+            end.set_read_timeout(Some(PATIENCE)).expect("a limit");
+            end.set_write_timeout(Some(PATIENCE)).expect("a limit");
+        }
+        Self([near, far])
+    }
+
+    /// Sends data each way. Fails unless all of it arrives unchanged.
+    fn go_on(&self) {
+        let [near, far] = &self.0;
+        let sent: Vec<u8> = (0..TURN).map(|number| number.to_le_bytes()[0]).collect();
+        for (mut from, mut to) in [(near, far), (far, near)] {
+            thread::scope(|scope| {
+                let mut received = vec![0; TURN];
+                scope.spawn(|| from.write_all(&sent).expect("bytes are sent"));
+                to.read_exact(&mut received).unwrap_or_else(|error| panic!("the talk breaks off: {error}"));
+                assert!(received == sent, "bytes were changed");
+            });
+        }
+    }
+}
+
+/// A scanner proves itself and is dropped; honest clients open connections, and old ones continue.
+fn assert_enforced(lab: &Lab, daemon: &Daemon<'_>, talks: &[Talk]) {
+    for family in FAMILIES {
+        let source = lab.source(family);
+        daemon.wait_until(&format!("{source} proves itself"), || {
+            lab.nmap(source, &format!("-sT -p {TRAP}"));
+            daemon.blocked().contains(&source)
+        });
+        let before = daemon.counter("dropped");
+        daemon.wait_until("what it sends is dropped", || {
+            let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(family.host(), SERVICE));
+            daemon.counter("dropped") > before
+        });
+        assert!(!daemon.blocked().contains(&family.bystander()) && daemon.fenced().is_empty());
+    }
+    talks.iter().for_each(Talk::go_on);
+    for counter in ["malformed_ipv4", "malformed_ipv6", "malformed_tcp", "malformed_link"] {
+        assert_eq!(daemon.counter(counter), 0, "{counter}");
+    }
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn a_card_gets_the_mode_that_its_driver_has() {
+    let lab = Lab::new();
+    let driver = driver_line(&lab, "driver");
+    let is_native = NATIVE.contains(&driver.as_str());
+    let daemon = watch(&lab);
+    let mode = if is_native { "native" } else { "generic" };
+    daemon.log().wait_for(&format!("{INTERFACE}: {mode} XDP"));
+    let doctor = daemon.setup().say("doctor").out;
+    let says_native = doctor.contains(&format!("driver {driver}: runs XDP natively\n"));
+    assert_eq!(says_native, is_native, "{doctor}");
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn jumbo_frames_are_judged() {
+    let lab = Lab::new();
+    for member in [&lab.host, &lab.scanner, &lab.bystander] {
+        member.ip(&format!("link set {INTERFACE} mtu 9000"));
+    }
+    let daemon = watch(&lab);
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn offloads_change_under_traffic() {
+    let lab = Lab::new();
+    let daemon = watch(&lab);
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    for offload in ["rx", "tx", "gso", "gro", "lro", "rxvlan", "txvlan"] {
+        for state in ["off", "on"] {
+            // Not every driver has each.
+            let changed = lab.host.command("ethtool").args(["-K", INTERFACE, offload, state]).output();
+            println!("{offload} {state}: {}", changed.expect("`ethtool`").status);
+            talks.iter().for_each(Talk::go_on);
+        }
+    }
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn rings_and_channels_change_under_traffic() {
+    let lab = Lab::new();
+    let daemon = watch(&lab);
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    for words in [
+        ["-G", "rx", "128"],
+        ["-G", "tx", "128"],
+        ["-G", "rx", "256"],
+        ["-L", "combined", "2"],
+        ["-L", "combined", "1"],
+    ] {
+        let [what, name, number] = words;
+        let changed = lab.host.command("ethtool").args([what, INTERFACE, name, number]).output();
+        println!("{what} {name} {number}: {}", changed.expect("`ethtool`").status);
+        talks.iter().for_each(Talk::go_on);
+    }
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn a_link_that_flaps_stays_watched() {
+    let lab = Lab::new();
+    let daemon = watch(&lab);
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    for _ in 0..5 {
+        lab.host.ip(&format!("link set {INTERFACE} down\nlink set {INTERFACE} up"));
+        daemon.wait_until("the link is up", || {
+            lab.host.run("ip", &["link", "show", INTERFACE]).contains("LOWER_UP")
+        });
+        lab.host.ip(&format!("address replace {}/64 dev {INTERFACE} nodad", Family::V6.host()));
+        talks.iter().for_each(Talk::go_on);
+    }
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+/// Unbinds the card from its driver, or binds it.
+fn rebind(lab: &Lab, bus: &str) {
+    let device = Path::new("/sys/bus/pci/devices").join(bus);
+    let driver: PathBuf = fs::canonicalize(device.join("driver")).expect("a driver");
+    for what in ["unbind", "bind"] {
+        fs::write(driver.join(what), bus).unwrap_or_else(|error| panic!("{what} {bus}: {error}"));
+    }
+    lab.plug_in_host_again();
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn a_card_that_gets_its_driver_again_is_watched_again() {
+    let lab = Lab::new();
+    let bus = driver_line(&lab, "bus-info");
+    let daemon = watch(&lab);
+    rebind(&lab, &bus);
+    daemon.wait_until("the program is attached again", || lab.is_attached());
+    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    assert_enforced(&lab, &daemon, &talks);
+}
+
+/// The tag that a card strips is no part of the frame that a native program sees.
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn answers_to_challenges_carry_the_tag() {
+    let lab = Lab::new();
+    let [host, scanner] = [1, 2].map(|last| IpAddr::from(Ipv4Addr::new(198, 51, 100, last)));
+    for (member, address) in [(&lab.host, host), (&lab.scanner, scanner)] {
+        member.ip(&format!(
+            "link add link {INTERFACE} name tag7 type vlan id 7\nlink set tag7 up\naddress add {address}/24 dev tag7"
+        ));
+    }
+    let daemon = watch(&lab);
+    daemon.wait_until("it proves itself through the VLAN", || {
+        drop(lab.scanner.connect_from(scanner, SocketAddr::new(host, TRAP), Duration::from_secs(3)));
+        daemon.blocked().contains(&scanner)
+    });
+}
+
+/// Datagrams of an honest client, each with its number.
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn no_frame_is_lost_while_programs_are_replaced() {
+    const REPLACEMENTS: usize = 100;
+    let lab = Lab::new();
+    let daemon = watch(&lab);
+    let at = SocketAddr::new(Family::V4.host(), SERVICE);
+    let service = lab.host.enter(|| UdpSocket::bind(at)).expect("a service");
+    service.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
+    let sender = lab.bystander.enter(|| UdpSocket::bind(SocketAddr::new(Family::V4.bystander(), 0)));
+    let (sender, is_over) = (sender.expect("a client"), AtomicBool::new(false));
+    let (sent, received) = thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut number = 0_u32;
+            while !is_over.load(Ordering::Relaxed) {
+                sender.send_to(&number.to_be_bytes(), at).expect("a datagram");
+                number += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+            number
+        });
+        let receiving = scope.spawn(|| {
+            let (mut numbers, mut datagram) = (BTreeSet::new(), [0; 4]);
+            while service.recv(&mut datagram).is_ok() {
+                numbers.insert(u32::from_be_bytes(datagram));
+            }
+            numbers
+        });
+        for round in 1..=REPLACEMENTS {
+            daemon.signal(Signal::SIGHUP);
+            daemon.wait_until("its program is replaced", || {
+                daemon.log().count("Configuration reloaded") == round
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+        (sending.join().expect("a number"), receiving.join().expect("numbers"))
+    });
+    println!("{REPLACEMENTS} replacements: {sent} datagrams");
+    let lost: Vec<u32> = (0..sent).filter(|number| !received.contains(number)).collect();
+    assert!(lost.is_empty(), "{} of {sent} are lost: {lost:?}", lost.len());
+}
