@@ -216,7 +216,7 @@ fn answers_to_challenges_carry_the_tag() {
 #[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
 #[test]
 fn no_frame_is_lost_while_programs_are_replaced() {
-    const REPLACEMENTS: usize = 100;
+    const REPLACEMENTS: usize = 20;
     let lab = Lab::new();
     let daemon = watch(&lab);
     let at = SocketAddr::new(Family::V4.host(), SERVICE);

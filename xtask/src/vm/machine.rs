@@ -85,7 +85,9 @@ impl Machine {
 
     fn qemu(&self, kvm: bool) -> Command {
         let mut qemu = Command::new("qemu-system-x86_64");
-        let [accelerator, processor] = if kvm { ["kvm", "host"] } else { ["tcg", "max"] };
+        // With a thread for each processor, one may run an instruction while the other's kernel replaces it (`int3` in the
+        // dispatcher of XDP programs).
+        let [accelerator, processor] = if kvm { ["kvm", "host"] } else { ["tcg,thread=single", "max"] };
         qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "1024"]);
         qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs).args(["-append", KERNEL]);
