@@ -189,7 +189,7 @@ impl Lab {
 
     fn plug_in(&self, member: &Namespace, number: u16) {
         if cards::are_there() {
-            cards::insert(member, number);
+            cards::insert(member, &hardware_address(number), INTERFACE);
         } else {
             self.switch.ip(&format!(
                 "link add port{number} type veth peer name {INTERFACE} address {} netns {}\n\

@@ -3,7 +3,11 @@
 
 use std::{cell::OnceCell, env, fs, path::Path};
 
-use super::{INTERFACE, Namespace, hardware_address, log::PATIENCE, namespace, wait_within};
+use super::{
+    log::PATIENCE,
+    namespace::{self, Namespace},
+    wait::wait_within,
+};
 
 /// Set in machines with such cards.
 const VARIABLE: &str = "PORTSENTRY_CARDS";
@@ -13,21 +17,20 @@ pub(super) fn are_there() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// Gives `member` its card, under the name of each member's interface.
-pub(super) fn insert(member: &Namespace, number: u16) {
-    let wanted = hardware_address(number);
+/// Gives `member` the card with this hardware address, under the name `interface`.
+pub(super) fn insert(member: &Namespace, wanted: &str, interface: &str) {
     let found = OnceCell::new();
     // A card returns to the machine some time after the namespace of an earlier test is gone.
-    let returns = || find(&wanted).is_some_and(|name| found.set(name).is_ok());
+    let returns = || find(wanted).is_some_and(|name| found.set(name).is_ok());
     wait_within(PATIENCE, || format!("in vain: a card with the address {wanted}"), returns);
     let name = found.into_inner().expect("a card");
     // Connections that a blocked source has closed would keep the namespace, and so the card, for minutes.
     member.run("sysctl", &["-qw", "net.ipv4.tcp_orphan_retries=1"]);
     let script =
-        format!("link set {name} down mtu 1500\nlink set {name} netns {} name {INTERFACE}", member.name());
+        format!("link set {name} down mtu 1500\nlink set {name} netns {} name {interface}", member.name());
     namespace::ip(&[], &script);
     // qemu 7.2 cuts large segments of vmxnet3 and e1000e into IP fragments, without a header of theirs over IPv6.
-    member.run("ethtool", &["-K", INTERFACE, "tso", "off"]);
+    member.run("ethtool", &["-K", interface, "tso", "off"]);
 }
 
 /// Returns the name of the machine's interface with this hardware address.
