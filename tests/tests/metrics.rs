@@ -128,7 +128,11 @@ fn the_documents_and_the_dashboards_metrics_are_served() {
     let lab = Lab::new();
     let country = lab.files().join("country.mmdb");
     fs::write(&country, countries(&[("192.0.2.0/24", "DE")])).expect("a file");
-    let setup = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string()).in_fleet("*");
+    let lists = lab.files().join("lists");
+    fs::create_dir(&lists).expect("a directory");
+    fs::write(lists.join("drop.netset"), "203.0.113.0/24\n").expect("a list");
+    let setup = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string());
+    let setup = setup.with("BLOCK_LISTS", &lists.display().to_string()).in_fleet("*");
     let daemon = setup.start();
     daemon.wait_until("it answers", || !metrics(&lab).is_empty());
     // The second address is private, which no gateway may name.

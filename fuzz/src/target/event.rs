@@ -10,8 +10,9 @@ use portsentry_common::{
     event::{Event, ScanEvent},
 };
 
-/// The verdicts of a scan.
-const OF_SCANS: [u8; 2] = [Verdict::Report as u8, Verdict::Fence as u8];
+/// The verdicts with evidence of a scan.
+const OF_SCANS: [u8; 4] =
+    [Verdict::Noticed as u8, Verdict::Counted as u8, Verdict::Report as u8, Verdict::Fence as u8];
 
 pub(super) fn check(data: &[u8]) {
     let decoded = decode(data);
