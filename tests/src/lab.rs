@@ -43,6 +43,7 @@ mod sshd;
 mod start;
 mod stream;
 mod sweep;
+mod talk;
 mod uninterrupted;
 mod wait;
 mod wire;
@@ -68,6 +69,7 @@ pub use self::{
     shell::Shell,
     sshd::{Session, Sshd},
     stream::Stream,
+    talk::Talk,
     uninterrupted::uninterrupted,
     wait::wait_within,
     wire::{Segment, Wire, link_address, segment, stranger, syn},

@@ -4,8 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -13,16 +12,13 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk};
 
 /// Drivers that run an XDP program themselves and keep it.
 const NATIVE: [&str; 1] = ["virtio_net"];
 /// An unwatched port, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;
-/// Bytes each way per round of a connection.
-const TURN: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns the value of a line of `ethtool --driver`.
 fn driver_line(lab: &Lab, name: &str) -> String {
@@ -36,36 +32,11 @@ fn watch(lab: &Lab) -> Daemon<'_> {
     lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1").start()
 }
 
-/// A connection of the bystander to a service of the host.
-struct Talk([TcpStream; 2]);
-
-impl Talk {
-    fn begin(lab: &Lab, family: Family) -> Self {
-        let at = SocketAddr::new(family.host(), SERVICE);
-        let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
-        let connected = lab.bystander.connect_from(family.bystander(), at, PATIENCE);
-        let near = connected.expect("a connection of an honest client");
-        let (far, _) = listener.accept().expect("it is accepted");
-        for end in [&near, &far] {
-            end.set_read_timeout(Some(PATIENCE)).expect("a limit");
-            end.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        }
-        Self([near, far])
-    }
-
-    /// Sends data each way. Fails unless all of it arrives unchanged.
-    fn go_on(&self) {
-        let [near, far] = &self.0;
-        let sent: Vec<u8> = (0..TURN).map(|number| number.to_le_bytes()[0]).collect();
-        for (mut from, mut to) in [(near, far), (far, near)] {
-            thread::scope(|scope| {
-                let mut received = vec![0; TURN];
-                scope.spawn(|| from.write_all(&sent).expect("bytes are sent"));
-                to.read_exact(&mut received).unwrap_or_else(|error| panic!("the talk breaks off: {error}"));
-                assert!(received == sent, "bytes were changed");
-            });
-        }
-    }
+/// Connects the bystander to services of the host.
+fn talks(lab: &Lab) -> [Talk; 2] {
+    FAMILIES.map(|family| {
+        Talk::begin(&lab.host, SocketAddr::new(family.host(), SERVICE), &lab.bystander, family.bystander())
+    })
 }
 
 /// A scanner proves itself and is dropped; honest clients open connections, and old ones continue.
@@ -101,7 +72,7 @@ fn a_card_gets_the_mode_that_its_driver_has() {
     let doctor = daemon.setup().say("doctor").out;
     let says_native = doctor.contains(&format!("driver {driver}: runs XDP natively\n"));
     assert_eq!(says_native, is_native, "{doctor}");
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     assert_enforced(&lab, &daemon, &talks);
 }
 
@@ -113,7 +84,7 @@ fn jumbo_frames_are_judged() {
         member.ip(&format!("link set {INTERFACE} mtu 9000"));
     }
     let daemon = watch(&lab);
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     assert_enforced(&lab, &daemon, &talks);
 }
 
@@ -122,7 +93,7 @@ fn jumbo_frames_are_judged() {
 fn offloads_change_under_traffic() {
     let lab = Lab::new();
     let daemon = watch(&lab);
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     for offload in ["rx", "tx", "gso", "gro", "lro", "rxvlan", "txvlan"] {
         for state in ["off", "on"] {
             // Not every driver has each.
@@ -139,7 +110,7 @@ fn offloads_change_under_traffic() {
 fn rings_and_channels_change_under_traffic() {
     let lab = Lab::new();
     let daemon = watch(&lab);
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     for words in [
         ["-G", "rx", "128"],
         ["-G", "tx", "128"],
@@ -160,7 +131,7 @@ fn rings_and_channels_change_under_traffic() {
 fn a_link_that_flaps_stays_watched() {
     let lab = Lab::new();
     let daemon = watch(&lab);
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     for _ in 0..5 {
         lab.host.ip(&format!("link set {INTERFACE} down\nlink set {INTERFACE} up"));
         daemon.wait_until("the link is up", || {
@@ -190,7 +161,7 @@ fn a_card_that_gets_its_driver_again_is_watched_again() {
     let daemon = watch(&lab);
     rebind(&lab, &bus);
     daemon.wait_until("the program is attached again", || lab.is_attached());
-    let talks = FAMILIES.map(|family| Talk::begin(&lab, family));
+    let talks = talks(&lab);
     assert_enforced(&lab, &daemon, &talks);
 }
 

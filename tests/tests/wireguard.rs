@@ -2,13 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    thread,
-    time::Duration,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use portsentry_tests::lab::{Lab, Namespace, Probe};
+use portsentry_tests::lab::{Lab, Namespace, Probe, Talk};
 
 /// The addresses within the tunnel, by family: the host, an honest client, a scanner.
 const ENDS: [[IpAddr; 3]; 2] = [
@@ -26,9 +23,6 @@ const ENDS: [[IpAddr; 3]; 2] = [
 /// An unwatched port, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;
-/// Bytes each way per round of a connection: many packets, which the kernel merges into large ones.
-const TURN: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Creates one end of the tunnel with its own key. Returns the public key.
 fn make_end(lab: &Lab, namespace: &Namespace, number: u8) -> String {
@@ -61,45 +55,13 @@ fn dig(lab: &Lab, mtu: u16) {
     }
 }
 
-/// A connection through the tunnel from the honest client to a service of the host.
-struct Talk([TcpStream; 2]);
-
-impl Talk {
-    fn begin(lab: &Lab, [host, client, _]: [IpAddr; 3]) -> Self {
-        let at = SocketAddr::new(host, SERVICE);
-        let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
-        let connected = lab.scanner.connect_from(client, at, PATIENCE);
-        let near = connected.expect("a connection through the tunnel");
-        let (far, _) = listener.accept().expect("it is accepted");
-        for end in [&near, &far] {
-            end.set_read_timeout(Some(PATIENCE)).expect("a limit");
-            end.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        }
-        Self([near, far])
-    }
-
-    /// Sends data each way. Fails unless all of it arrives.
-    fn go_on(&self) {
-        let [near, far] = &self.0;
-        let sent: Vec<u8> = (0..TURN).map(|number| number.to_le_bytes()[0]).collect();
-        for (mut from, mut to) in [(near, far), (far, near)] {
-            thread::scope(|scope| {
-                let mut received = vec![0; TURN];
-                scope.spawn(|| from.write_all(&sent).expect("bytes are sent"));
-                to.read_exact(&mut received).unwrap_or_else(|error| panic!("the talk breaks off: {error}"));
-                assert!(received == sent, "bytes were changed");
-            });
-        }
-    }
-}
-
 fn assert_watched(mtu: u16) {
     let lab = Lab::new();
     dig(&lab, mtu);
     let daemon = lab.portsentry("-stcp").with("INTERFACES", "wg0").start();
     assert!(lab.host.run("ip", &["link", "show", "wg0"]).contains("xdpgeneric"));
     for [host, client, scanner] in ENDS {
-        let talk = Talk::begin(&lab, [host, client, scanner]);
+        let talk = Talk::begin(&lab.host, SocketAddr::new(host, SERVICE), &lab.scanner, client);
         talk.go_on();
         let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, TRAP));
         daemon.wait_for_block(scanner);
