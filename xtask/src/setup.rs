@@ -22,7 +22,8 @@ pub(crate) use toolchain::Toolchain;
 /// Installs everything: `cargo xtask setup`.
 pub(crate) fn run() -> Result<()> {
     build()?;
-    scan()
+    scan()?;
+    fleet()
 }
 
 /// Installs the dependencies for building the kernel program.
@@ -36,7 +37,11 @@ pub(crate) fn build() -> Result<(Toolchain, Linker)> {
 pub(crate) fn scan() -> Result<()> {
     root("this")?;
     bpffs()?;
-    packages::install_missing()?;
+    packages::install_missing()
+}
+
+/// Fetches the server for tests of fleets.
+pub(crate) fn fleet() -> Result<()> {
     nats::fetch()
 }
 

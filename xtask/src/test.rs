@@ -85,6 +85,9 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
             setup::fetch(package, &paths::target().join("debian").join(file))?;
         }
     }
+    if ["Fleet::new", "nats-server"].iter().any(|words| scope.says(words)) {
+        setup::fleet()?;
+    }
     if scope.says("promtool") {
         setup::unpack("prometheus", &paths::target().join("prometheus"))?;
     }
