@@ -205,6 +205,9 @@ impl Lab {
             adding(Family::V4.member(number), Family::V4, INTERFACE),
             adding(Family::V6.member(number), Family::V6, INTERFACE),
         ));
+        if cards::are_there() {
+            cards::wait_for_link(member, INTERFACE);
+        }
     }
 
     /// Routes the IPv4 network `network` to a neighbour that doesn't exist. A route to the link itself would fill

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
+use nix::sys::{
+    signal::Signal,
+    socket::{setsockopt, sockopt::RcvBufForce},
+};
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk};
 
 /// Drivers that run an XDP program themselves and keep it.
@@ -192,6 +195,8 @@ fn no_frame_is_lost_while_programs_are_replaced() {
     let daemon = watch(&lab);
     let at = SocketAddr::new(Family::V4.host(), SERVICE);
     let service = lab.host.enter(|| UdpSocket::bind(at)).expect("a service");
+    // The receiver may have to wait for its processor, which is emulated.
+    setsockopt(&service, RcvBufForce, &(16 << 20)).expect("a large buffer");
     service.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
     let sender = lab.bystander.enter(|| UdpSocket::bind(SocketAddr::new(Family::V4.bystander(), 0)));
     let (sender, is_over) = (sender.expect("a client"), AtomicBool::new(false));

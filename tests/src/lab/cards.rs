@@ -33,6 +33,12 @@ pub(super) fn insert(member: &Namespace, wanted: &str, interface: &str) {
     member.run("ethtool", &["-K", interface, "tso", "off"]);
 }
 
+/// Waits until a member's card has found its link.
+pub(super) fn wait_for_link(member: &Namespace, interface: &str) {
+    let has_link = || member.run("ip", &["link", "show", interface]).contains("LOWER_UP");
+    wait_within(PATIENCE, || format!("in vain: the link of {}", member.name()), has_link);
+}
+
 /// Returns the name of the machine's interface with this hardware address.
 fn find(wanted: &str) -> Option<String> {
     let is_wanted =
