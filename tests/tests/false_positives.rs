@@ -48,10 +48,13 @@ fn a_port_with_a_live_service_is_silent_until_the_service_ends() {
 fn a_connection_that_lingers_does_not_make_a_port_used() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").with("SERVED_GRACE", "0").start();
-    // The service closes first, so its end stays in TIME-WAIT.
-    lab.serve_tcp(79).assert_open_to_bystander(&lab);
-    let sockets = lab.host.run("ss", &["-Htan", "state", "time-wait", "sport", "=", "79"]);
-    assert!(!sockets.is_empty(), "no connection waits");
+    let service = lab.serve_tcp(79);
+    // Usually the service closes first, so that its end stays in TIME-WAIT.
+    daemon.wait_until("a connection waits", || {
+        service.assert_open_to_bystander(&lab);
+        !lab.host.run("ss", &["-Htan", "state", "time-wait", "sport", "=", "79"]).is_empty()
+    });
+    drop(service);
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 79");
     assert_eq!(
