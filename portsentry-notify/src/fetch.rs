@@ -17,7 +17,7 @@ use portsentry::{
 };
 use ureq::http::Request;
 
-use crate::{channel::Client, log};
+use crate::{channel::Client, log::LOG};
 
 /// Directory of the lists, in `SPOOL_DIRECTORY`.
 pub const DIRECTORY: &str = "lists";
@@ -63,11 +63,11 @@ pub fn run(sources: &[ListSource], directory: &Path, client: &Client) {
                 Ok(Fetched::Unchanged) => None,
                 Ok(Fetched::New(hosts, networks)) => {
                     let name = &source.name;
-                    log::notice(&format!("[{name}] downloaded: {hosts} hosts, {networks} networks"));
+                    LOG.notice(&format!("[{name}] downloaded: {hosts} hosts, {networks} networks"));
                     None
                 }
                 Err(problem) => {
-                    log::warning(&format!("[{}] {problem}; the last good list stays", source.name));
+                    LOG.warning(&format!("[{}] {problem}; the last good list stays", source.name));
                     Some(now)
                 }
             };

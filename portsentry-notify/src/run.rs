@@ -18,7 +18,8 @@ use crate::{
     config::{Config, Settings, Target},
     event::Event,
     fetch::{self, Fetched},
-    host, log,
+    host,
+    log::LOG,
     route::Route,
     source::Source,
     spool::{Spool, StoreError},
@@ -28,13 +29,13 @@ use crate::{
 /// Runs until a signal ends it.
 pub fn run(config: Config) -> Exit {
     if config.channels.is_empty() && config.lists.is_empty() {
-        log::error("the configuration has no channel");
+        LOG.error("the configuration has no channel");
         return Exit::Configuration;
     }
     match start(config) {
         Ok(()) => Exit::Success,
         Err(problem) => {
-            log::error(&problem);
+            LOG.error(&problem);
             Exit::Failure
         }
     }

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     event::Event,
-    log,
+    log::LOG,
     spool::{Spool, StoreError},
 };
 
@@ -81,14 +81,14 @@ impl Source {
             let mut is_troubled = false;
             while let Err(error) = self.write() {
                 if !std::mem::replace(&mut is_troubled, true) {
-                    log::error(&format!("the spool can't be written; events wait in memory: {error}"));
+                    LOG.error(&format!("the spool can't be written; events wait in memory: {error}"));
                 }
                 if !self.spool.pause(PAUSE) {
                     return;
                 }
             }
             if is_troubled {
-                log::notice("the spool is written again");
+                LOG.notice("the spool is written again");
             }
             if !self.spool.is_open() {
                 return;
@@ -145,7 +145,7 @@ impl Source {
                 }
             }
             Err(problem) => {
-                log::warning(&format!("events are missing, and the history can't be read: {problem}"));
+                LOG.warning(&format!("events are missing, and the history can't be read: {problem}"));
             }
         }
         if (self.is_wanted)(&loss) {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     channel::{Channel, Outcome},
     config::Settings,
-    log,
+    log::LOG,
     message::Message,
     pace::FULL,
     spool::{Cursor, Entry, Spool, Store, StoreError, Waiting},
@@ -158,7 +158,7 @@ impl Worker {
                     return self.pause(None);
                 }
                 let count = entries.len();
-                log::error(&format!(
+                LOG.error(&format!(
                     "[{}] {problem}; refused {REFUSALS} times, {count} events are skipped",
                     self.settings.name
                 ));
@@ -176,7 +176,7 @@ impl Worker {
 
     fn done(&mut self, message: &Message, last: u64, now: Timestamp) -> bool {
         if std::mem::take(&mut self.failures) > 0 {
-            log::notice(&format!("[{}] messages are sent again", self.settings.name));
+            LOG.notice(&format!("[{}] messages are sent again", self.settings.name));
         }
         self.settings.pace.sent(&mut self.cursor, &message.sources(), now);
         self.pass(last, 0)
@@ -199,7 +199,7 @@ impl Worker {
     fn write(&self) -> bool {
         let written = self.store.write(&self.cursor);
         if let Err(error) = &written {
-            log::error(&format!("[{}] {error}", self.settings.name));
+            LOG.error(&format!("[{}] {error}", self.settings.name));
         }
         written.is_ok()
     }
@@ -207,7 +207,7 @@ impl Worker {
     /// Logs the first failure of a row, and later ones as often as they are spaced widely.
     fn complain(&self, problem: &str) {
         if self.failures.is_power_of_two() || self.failures == 0 {
-            log::warning(&format!("[{}] {problem}", self.settings.name));
+            LOG.warning(&format!("[{}] {problem}", self.settings.name));
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::log;
+use crate::log::LOG;
 
 /// Maximum length of a line in bytes.
 const LONGEST: u64 = 256 << 10;
@@ -79,7 +79,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
             let error = match UnixStream::connect(&socket).await {
                 Ok(stream) => {
                     is_troubled = false;
-                    log::notice("connected to the daemon");
+                    LOG.notice("connected to the daemon");
                     serve(stream, &told, &mut queue, (number, &current)).await
                 }
                 Err(error) => error,
@@ -101,7 +101,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
 }
 
 fn complain(socket: &Path, error: &io::Error) {
-    log::warning(&format!(
+    LOG.warning(&format!(
         "no daemon at {}: {error}; does portsentry.conf have SHARE_SOCKET?",
         socket.display()
     ));

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     daemon::{self, Daemon, Told},
     fleet::{Links, Mailboxes, Own, Peer, keep, wire},
-    log,
+    log::LOG,
     nats::{Identity, Session},
 };
 
@@ -33,7 +33,7 @@ pub fn run(config: Config, identity: &Identity) -> Exit {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            log::error(&error.to_string());
+            LOG.error(&error.to_string());
             return Exit::Failure;
         }
     };
@@ -58,7 +58,7 @@ async fn carry(config: Config, identity: &Identity) -> Exit {
     let (daemon, mut told) = daemon::follow(config.socket.clone());
     let Some(gateway) = name(&mut told).await else { return Exit::Failure };
     if !config.gateways.contains(&gateway) {
-        log::error(&format!("the daemon calls this gateway {gateway}, and GATEWAYS doesn't name it"));
+        LOG.error(&format!("the daemon calls this gateway {gateway}, and GATEWAYS doesn't name it"));
         return Exit::Configuration;
     }
     start(config, identity, gateway, (daemon, told), end).await;
@@ -105,9 +105,9 @@ fn warn(end: Option<Millis>) {
     let now = millis_of(SystemTime::now());
     match end.map(|end| end.saturating_sub(now) / DAY) {
         Some(days) if days < WARNING => {
-            log::warning(&format!("the certificate ends within {} days", days + 1));
+            LOG.warning(&format!("the certificate ends within {} days", days + 1));
         }
         Some(_) => {}
-        None => log::warning("the certificate's end can't be read"),
+        None => LOG.warning("the certificate's end can't be read"),
     }
 }

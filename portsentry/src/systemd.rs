@@ -58,11 +58,32 @@ pub fn complain(level: Level, text: &str) {
     text.trim_end().lines().for_each(|line| eprintln!("{prefix}{line}"));
 }
 
-/// Prints a line to standard error: in the journal with its priority, elsewhere with the program's name.
-pub fn report(program: &str, level: Level, text: &str) {
-    let is_journal = is_journal(std::io::stderr().as_fd());
-    let start = if is_journal { prefix(level) } else { format!("{program}: ") };
-    eprintln!("{start}{text}");
+/// The log of a program without a log file: lines on standard error, in the journal with their priority, elsewhere with
+/// the program's name.
+#[derive(Debug)]
+pub struct Program(pub &'static str);
+
+impl Program {
+    /// Logs an error.
+    pub fn error(&self, text: &str) {
+        self.log(Level::Err, text);
+    }
+
+    /// Logs a warning.
+    pub fn warning(&self, text: &str) {
+        self.log(Level::Warning, text);
+    }
+
+    /// Logs a notice.
+    pub fn notice(&self, text: &str) {
+        self.log(Level::Notice, text);
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        let is_journal = is_journal(std::io::stderr().as_fd());
+        let start = if is_journal { prefix(level) } else { format!("{}: ", self.0) };
+        eprintln!("{start}{text}");
+    }
 }
 
 /// Returns the start of a line by which the journal recognises its priority.

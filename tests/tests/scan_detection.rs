@@ -26,6 +26,14 @@ fn watching<'a>(lab: &'a Lab, detection: &str) -> Portsentry<'a> {
         .with("EVENT_RATE", "1000")
 }
 
+/// The same on a gateway, for the network behind it.
+fn guarding<'a>(lab: &'a Lab, detection: &str) -> Portsentry<'a> {
+    watching(lab, detection)
+        .with("INTERFACES", "eth0")
+        .with("PROTECTED_NETWORKS", "203.0.113.0/24")
+        .with("ANSWERS", "observe")
+}
+
 /// Connects once. Returns the kind of the error, if any.
 fn contact(lab: &Lab, source: IpAddr, at: SocketAddr) -> Option<ErrorKind> {
     lab.scanner.connect_from(source, at, IMPATIENCE).err().map(|error| error.kind())
@@ -183,11 +191,7 @@ fn a_sweep_of_a_network_behind_is_fenced_and_reaches_no_service() {
     let lab = Lab::new();
     let behind = make_gateway(&lab);
     let service = Service::start(&lab.bystander, Tcp, SERVED);
-    let daemon = watching(&lab, "fence")
-        .with("INTERFACES", "eth0")
-        .with("PROTECTED_NETWORKS", "203.0.113.0/24")
-        .with("ANSWERS", "observe")
-        .start();
+    let daemon = guarding(&lab, "fence").start();
     let [client, scanner] = [(); 2].map(|()| lab.source(Family::V4));
     assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected));
     let words = format!(
@@ -213,11 +217,7 @@ fn a_burst_is_judged_once_no_answer_can_come() {
         let lab = Lab::new();
         let behind = make_gateway(&lab);
         let service = Service::start(&lab.bystander, Tcp, SERVED);
-        let daemon = watching(&lab, detection)
-            .with("INTERFACES", "eth0")
-            .with("PROTECTED_NETWORKS", "203.0.113.0/24")
-            .with("ANSWERS", "observe")
-            .start();
+        let daemon = guarding(&lab, detection).start();
         let [client, scanner] = [(); 2].map(|()| lab.source(Family::V4));
         assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected));
         let words = format!(
@@ -243,11 +243,7 @@ fn a_distributed_scan_is_reported_with_its_members_and_fences_nobody() {
     let lab = Lab::new();
     let behind = make_gateway(&lab);
     let service = Service::start(&lab.bystander, Tcp, SERVED);
-    let daemon = watching(&lab, "fence")
-        .with("INTERFACES", "eth0")
-        .with("PROTECTED_NETWORKS", "203.0.113.0/24")
-        .with("ANSWERS", "observe")
-        .start();
+    let daemon = guarding(&lab, "fence").start();
     let client = lab.source(Family::V4);
     assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected));
     let syn = |source: u32, last: u32, port: u16| {

@@ -169,7 +169,7 @@ fn backscatter_is_no_contact() {
     assert_eq!(events, []);
 }
 
-/// Returns what is read from a `pcap` file with frames at these seconds and parts of a second.
+/// Reads a `pcap` file that has a frame at each of these times: seconds, and parts of a second.
 fn file(magic: u32, link: u32, frames: &[(u32, u32, Vec<u8>)]) -> Capture {
     let header = [magic, 4 << 16 | 2, 0, 0, 65535, link].map(u32::to_le_bytes).concat();
     let mut file = tempfile::NamedTempFile::new().expect("a file");

@@ -47,7 +47,7 @@ impl Client {
     pub fn new() -> Self {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            crate::log::warning(&format!("a certificate of the system can't be read: {error}"));
+            crate::log::LOG.warning(&format!("a certificate of the system can't be read: {error}"));
         }
         let roots: Vec<Certificate<'static>> =
             found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();

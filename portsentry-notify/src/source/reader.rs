@@ -7,7 +7,7 @@ use portsentry::{
     sink::feed::Filter,
 };
 
-use crate::{event::Event, log};
+use crate::{event::Event, log::LOG};
 
 /// Pause before another attempt to connect.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ pub(super) fn run(socket: &Path, mut after: Option<u64>, news: &SyncSender<News>
             Some(Err(refusal)) => refusal.message,
             Some(Ok(mut lines)) => {
                 if !std::mem::take(&mut problem).is_empty() {
-                    log::notice("connected to the daemon");
+                    LOG.notice("connected to the daemon");
                 }
                 let next = lines.answer["next"].as_u64();
                 after = after.or_else(|| next.map(|next| next.saturating_sub(1)));
@@ -50,7 +50,7 @@ pub(super) fn run(socket: &Path, mut after: Option<u64>, news: &SyncSender<News>
             }
         };
         if found != problem {
-            log::warning(&found);
+            LOG.warning(&found);
             problem = found;
         }
         thread::sleep(PAUSE);

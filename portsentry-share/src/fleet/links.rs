@@ -22,7 +22,7 @@ use tokio::{
 use super::wire::FIRST;
 use crate::{
     config::Server,
-    log,
+    log::LOG,
     nats::{self, Inbox, Message, Session},
 };
 
@@ -197,7 +197,7 @@ struct Slot<'a> {
 impl Inbox for Slot<'_> {
     fn open(&self, sender: &Sender<Vec<u8>>) {
         *lock(&self.links.ready[self.index]) = Some(sender.clone());
-        log::notice(&format!("connected to server {}", self.name));
+        LOG.notice(&format!("connected to server {}", self.name));
         self.links.count.send_modify(|count| *count += 1);
     }
 
@@ -214,7 +214,7 @@ impl Inbox for Slot<'_> {
     }
 
     fn refused(&self, problem: &str) {
-        log::error(&format!("server {} refuses: {problem}", self.name));
+        LOG.error(&format!("server {} refuses: {problem}", self.name));
     }
 }
 
@@ -239,10 +239,10 @@ pub async fn keep(links: Arc<Links>, slot: usize, servers: Vec<Server>, session:
         let error = nats::run(&session, &Slot { links: &links, index: slot, name: &name }).await;
         let was_ready = lock(&links.ready[slot]).take().is_some();
         if was_ready {
-            log::warning(&format!("the connection to server {name} is lost: {error}"));
+            LOG.warning(&format!("the connection to server {name} is lost: {error}"));
             complained = None;
         } else if complained.replace(index) != Some(index) {
-            log::warning(&format!("server {name} can't be reached: {error}"));
+            LOG.warning(&format!("server {name} can't be reached: {error}"));
         }
         // The next server is tried at once, and then again after pauses.
         pause = if was_ready && begun.elapsed() > GOOD {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::Server,
     daemon::{Daemon, Told},
-    log,
+    log::LOG,
     nats::publish,
 };
 
@@ -74,7 +74,7 @@ impl Own {
             tokio::select! {
                 news = told.recv() => match news {
                     Some(Told::Hello(name)) if name != self.gateway => {
-                        log::error(&format!("the daemon calls this gateway {name} now, not {}", self.gateway));
+                        LOG.error(&format!("the daemon calls this gateway {name} now, not {}", self.gateway));
                         return;
                     }
                     Some(news) => self.take(news, &mut told),
