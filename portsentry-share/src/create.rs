@@ -52,8 +52,6 @@ async fn create(config: &Config, identity: &Identity) -> Result<(), String> {
     let (acks, _ignored) = unbounded_channel();
     let links = Arc::new(Links::new(1, Mailboxes { acks, peers: Vec::new() }));
     let session = Session {
-        host: String::new(),
-        port: 0,
         identity: identity.clone(),
         subscriptions: Arc::new(wire::subscriptions(links.answers(), &[])),
     };

@@ -87,8 +87,6 @@ async fn start(
     let (acks, stored) = unbounded_channel();
     let links = Arc::new(Links::new(run, Mailboxes { acks, peers: senders }));
     let session = Session {
-        host: String::new(),
-        port: 0,
         identity: identity.clone(),
         subscriptions: Arc::new(wire::subscriptions(links.answers(), &others)),
     };

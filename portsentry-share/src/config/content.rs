@@ -1,6 +1,6 @@
 //! The content of the file.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use portsentry::policy::peers::Gateway;
 
@@ -11,6 +11,18 @@ pub struct Server {
     pub host: String,
     /// Port.
     pub port: u16,
+}
+
+/// As in addresses of the web: an IPv6 address has brackets.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') {
+            write!(formatter, "[{host}]:{port}")
+        } else {
+            write!(formatter, "{host}:{port}")
+        }
+    }
 }
 
 /// The configuration.

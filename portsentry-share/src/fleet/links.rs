@@ -128,10 +128,10 @@ impl Links {
         let is_ready = |index| {
             used.iter().zip(&self.ready).any(|(used, slot)| *used == Some(index) && lock(slot).is_some())
         };
-        let reported = servers.iter().enumerate().map(|(index, server)| Reported {
-            name: format!("{}:{}", server.host, server.port),
-            connected: is_ready(index),
-        });
+        let reported = servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Reported { name: server.to_string(), connected: is_ready(index) });
         reported.collect()
     }
 
@@ -233,10 +233,9 @@ pub async fn keep(links: Arc<Links>, slot: usize, servers: Vec<Server>, session:
             index
         };
         let server = &servers[index];
-        let name = format!("{}:{}", server.host, server.port);
-        let session = Session { host: server.host.clone(), port: server.port, ..session.clone() };
+        let name = server.to_string();
         let begun = Instant::now();
-        let error = nats::run(&session, &Slot { links: &links, index: slot, name: &name }).await;
+        let error = nats::run(server, &session, &Slot { links: &links, index: slot, name: &name }).await;
         let was_ready = lock(&links.ready[slot]).take().is_some();
         if was_ready {
             LOG.warning(&format!("the connection to server {name} is lost: {error}"));

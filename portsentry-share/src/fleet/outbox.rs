@@ -108,10 +108,14 @@ impl Outbox {
             let key = stored.key.clone();
             let waiting = Waiting { stored, number: self.number, sent: None };
             *self.unstored.entry(self.number).or_default() += 1;
-            if let Some(before) = self.waiting.insert(key.clone(), waiting) {
+            let before = self.waiting.insert(key.clone(), waiting);
+            let is_queued = before.as_ref().is_some_and(|before| before.sent.is_none());
+            if let Some(before) = before {
                 self.forget(before.number);
             }
-            self.ready.push_back(key);
+            if !is_queued {
+                self.ready.push_back(key);
+            }
         }
     }
 

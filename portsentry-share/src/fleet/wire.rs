@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use portsentry::policy::peers::{Gateway, Millis, Word};
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ pub fn split(word: &Word, now: Millis) -> Vec<Stored> {
             let word =
                 Word::Block { gateway: gateway.clone(), state: true, said: 0, blocks: vec![block.clone()] };
             let rest = block.until.map_or(YEAR, |until| until.saturating_sub(now) / 1000 + MARGIN);
-            store(format!("block.{}", token(block.address)), &word, Some(rest.min(YEAR)))
+            store(block_key(block.address), &word, Some(rest.min(YEAR)))
         }),
         Word::Lift { gateway, addresses, at, .. } => {
             return addresses
@@ -107,12 +108,12 @@ pub fn split(word: &Word, now: Millis) -> Vec<Stored> {
                 .map(|address| {
                     let (gateway, addresses) = (gateway.clone(), vec![*address]);
                     let word = Word::Lift { gateway, state: true, addresses, at: *at };
-                    store(format!("lift.{}", token(*address)), &word, Some(YEAR))
+                    store(lift_key(*address), &word, Some(YEAR))
                 })
                 .collect();
         }
         Word::Allow { gateway, network, at, allowed, .. } => {
-            let key = format!("allow.{}-{}", token(network.addr()), network.prefix_len());
+            let key = allow_key(*network);
             let (gateway, network, at, allowed) = (gateway.clone(), *network, *at, *allowed);
             return vec![store(key, &Word::Allow { gateway, state: true, network, at, allowed }, None)];
         }
@@ -121,13 +122,40 @@ pub fn split(word: &Word, now: Millis) -> Vec<Stored> {
     .collect()
 }
 
+fn block_key(address: IpAddr) -> String {
+    format!("block.{}", token(address))
+}
+
+fn lift_key(address: IpAddr) -> String {
+    format!("lift.{}", token(address))
+}
+
+fn allow_key(network: IpNet) -> String {
+    format!("allow.{}-{}", token(network.addr()), network.prefix_len())
+}
+
+/// Returns the key of a word about one address.
+fn key_of(word: &Word) -> Option<String> {
+    match word {
+        Word::Block { blocks, .. } => match &blocks[..] {
+            [block] => Some(block_key(block.address)),
+            _ => None,
+        },
+        Word::Lift { addresses, .. } => match addresses[..] {
+            [address] => Some(lift_key(address)),
+            _ => None,
+        },
+        Word::Allow { network, .. } => Some(allow_key(*network)),
+        Word::Beat { .. } => None,
+    }
+}
+
 /// Reads words of a gateway in the state. Returns `None` unless they are its own, and stand under the right key.
 #[must_use]
 pub fn read_stored(gateway: &Gateway, key: &str, payload: &[u8]) -> Option<Word> {
     let word: Word = serde_json::from_slice(payload).ok()?;
     let is_own = word.gateway() == gateway && word.is_state();
-    let stored = split(&word, 0);
-    (is_own && stored.len() == 1 && stored[0].key == key).then_some(word)
+    (is_own && key_of(&word).as_deref() == Some(key)).then_some(word)
 }
 
 /// Reads news of a gateway. Returns `None` unless all words are its own, and news.

@@ -16,6 +16,7 @@ use super::{
     Identity,
     frame::{Frame, Message, read},
 };
+use crate::config::Server;
 
 /// Maximum time until a connection is ready.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,13 +39,9 @@ pub trait Inbox {
     fn refused(&self, problem: &str);
 }
 
-/// The server, and what is asked of it.
+/// What is asked of a server.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Name or address of the server.
-    pub host: String,
-    /// Port of the server.
-    pub port: u16,
     /// Keys.
     pub identity: Identity,
     /// The subscriptions: numbers and subjects.
@@ -52,9 +49,9 @@ pub struct Session {
 }
 
 /// Connects, and serves the connection until it ends. Returns the reason.
-pub async fn run(session: &Session, inbox: &impl Inbox) -> io::Error {
-    match timeout(PATIENCE, connect(session)).await {
-        Ok(Ok((stream, rest))) => serve(session, stream, rest, inbox).await,
+pub async fn run(server: &Server, session: &Session, inbox: &impl Inbox) -> io::Error {
+    match timeout(PATIENCE, connect(server, session)).await {
+        Ok(Ok((stream, rest))) => serve(stream, rest, inbox).await,
         Ok(Err(error)) => error,
         Err(_) => io::Error::from(io::ErrorKind::TimedOut),
     }
@@ -63,8 +60,8 @@ pub async fn run(session: &Session, inbox: &impl Inbox) -> io::Error {
 type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Connects, and says who this is. Returns the stream and the bytes read behind the first answer.
-async fn connect(session: &Session) -> io::Result<(Stream, Vec<u8>)> {
-    let mut plain = TcpStream::connect((session.host.as_str(), session.port)).await?;
+async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Vec<u8>)> {
+    let mut plain = TcpStream::connect((server.host.as_str(), server.port)).await?;
     plain.set_nodelay(true)?;
     // The server speaks first, and then begins with TLS.
     let mut bytes = Vec::new();
@@ -74,7 +71,7 @@ async fn connect(session: &Session) -> io::Result<(Stream, Vec<u8>)> {
     if !bytes.is_empty() {
         return Err(malformed("the server speaks before TLS"));
     }
-    let name = ServerName::try_from(session.host.clone()).map_err(io::Error::other)?;
+    let name = ServerName::try_from(server.host.clone()).map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::clone(&session.identity.config));
     let mut stream = connector.connect(name, plain).await?;
     let options = json!({
@@ -97,7 +94,7 @@ async fn connect(session: &Session) -> io::Result<(Stream, Vec<u8>)> {
     }
 }
 
-async fn serve(_session: &Session, stream: Stream, rest: Vec<u8>, inbox: &impl Inbox) -> io::Error {
+async fn serve(stream: Stream, rest: Vec<u8>, inbox: &impl Inbox) -> io::Error {
     let (reading, writing) = split(stream);
     let (sender, queue) = channel(QUEUE);
     inbox.open(&sender);

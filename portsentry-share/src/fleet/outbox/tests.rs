@@ -86,6 +86,7 @@ proptest! {
                 prop_assert_eq!(outbox.waiting.contains_key(&key), outbox.unstored.contains_key(number));
                 prop_assert!(!outbox.waiting.contains_key(&key) || stored < *number);
             }
+            prop_assert!(outbox.ready.len() <= outbox.waiting());
             now += PAUSE;
         }
         for (identification, _) in outbox.take_ready(now) {
