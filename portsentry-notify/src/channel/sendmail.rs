@@ -1,12 +1,15 @@
 //! Mail by a program that takes it as sendmail(8) does.
 
 use std::{
-    io::{Read, Write},
+    fs::File,
+    io::{self, Read, Seek, Write},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::Outcome;
 
@@ -29,24 +32,22 @@ impl Sendmail {
         let mut command = Command::new(&self.0);
         // -i: a line with only a dot doesn't end the mail.
         command.args(["-i", "-f", from, "--"]).args(to);
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut child = match started {
-            Ok(child) => Running(child),
+        let started = memory().and_then(|complaint| {
+            let stderr = Stdio::from(complaint.try_clone()?);
+            let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr).spawn()?;
+            Ok((Running(child), complaint))
+        });
+        let (mut child, complaint) = match started {
+            Ok(started) => started,
             Err(error) => return Outcome::Later(format!("{}: {error}", self.0.display()), None),
         };
-        let (stdin, stderr) = (child.0.stdin.take(), child.0.stderr.take());
-        // It may write before it reads everything. Both threads end with the program, at the latest once it is killed.
+        let stdin = child.0.stdin.take();
+        // It may end before it reads everything.
         let written = thread::spawn(move || stdin.is_some_and(|mut pipe| pipe.write_all(&mail).is_ok()));
-        let complaint = thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stderr.map(|pipe| pipe.take(LONGEST).read_to_end(&mut text));
-            String::from_utf8_lossy(&text).trim().to_owned()
-        });
         let Some(status) = child.wait() else {
             return Outcome::Later(format!("{} did not end within a minute", self.0.display()), None);
         };
-        let complaint = complaint.join().unwrap_or_default();
-        self.outcome(status, written.join().unwrap_or_default(), &complaint)
+        self.outcome(status, written.join().unwrap_or_default(), &beginning(complaint))
     }
 
     fn outcome(&self, status: ExitStatus, has_all: bool, complaint: &str) -> Outcome {
@@ -61,6 +62,18 @@ impl Sendmail {
             _ => Outcome::Later(problem, None),
         }
     }
+}
+
+/// Returns a file in memory. Unlike a pipe, it takes any length, and a process in the background may keep it open.
+fn memory() -> io::Result<File> {
+    Ok(memfd_create("complaint", MFdFlags::MFD_CLOEXEC)?.into())
+}
+
+/// Returns the beginning of a text.
+fn beginning(mut file: File) -> String {
+    let mut text = Vec::new();
+    let _ = file.rewind().and_then(|()| file.take(LONGEST).read_to_end(&mut text));
+    String::from_utf8_lossy(&text).trim().to_owned()
 }
 
 /// A program that is killed when this is dropped.
@@ -115,6 +128,17 @@ mod tests {
             out,
             "-i -f portsentry@web1 -- root@example.org -oQ/tmp@example.org\nSubject: a\r\n\r\n.\r\nb\r\n"
         );
+    }
+
+    #[test]
+    fn it_may_complain_at_length_and_leave_a_process_behind() {
+        for script in
+            ["cat > /dev/null; head -c 200000 /dev/zero >&2 || exit 1", "cat > /dev/null; sleep 30 & exit 0"]
+        {
+            let begun = Instant::now();
+            assert_eq!(sent(script).0, Outcome::Sent, "{script}");
+            assert!(begun.elapsed() < PATIENCE / 4, "{script}");
+        }
     }
 
     #[test]
