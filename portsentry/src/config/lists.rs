@@ -153,8 +153,6 @@ fn load(path: &Path, owner: u32) -> Result<(BlockList, SystemTime), String> {
         Some(LoadError::WorldWritable(path.into()))
     } else if ![0, geteuid().as_raw(), owner].contains(&metadata.uid()) {
         Some(LoadError::Owner { path: path.into(), uid: metadata.uid() })
-    } else if metadata.len() > LARGEST {
-        Some(LoadError::TooLarge { path: path.into(), mebibytes: LARGEST >> 20 })
     } else {
         None
     };
@@ -162,7 +160,10 @@ fn load(path: &Path, owner: u32) -> Result<(BlockList, SystemTime), String> {
         return Err(problem.to_string());
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(LoadError::TooLarge { path: path.into(), mebibytes: LARGEST >> 20 }.to_string());
+    }
     let (list, report) = foreign::parse(&String::from_utf8_lossy(&bytes), &path.to_string_lossy());
     if let Some(first) = report.iter().next() {
         return Err(first.in_one_line());

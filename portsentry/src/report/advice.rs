@@ -96,6 +96,8 @@ pub fn advice(summary: &Summary, tally: &Tally, origins: &Where<'_>) -> Vec<Advi
     }
     let days =
         summary.period.to.0.duration_since(summary.period.from.0).unwrap_or_default().as_secs() / 86_400;
+    // No source has been seen on more days.
+    let days = days.min(super::source::DAYS.unsigned_abs());
     let regular = REGULAR.max(u32::try_from(days / 4).unwrap_or(u32::MAX));
     let (found, count) = who::offenders(tally, origins, |address, source| {
         let (ports, has_more) = source.ports();

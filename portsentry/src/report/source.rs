@@ -13,7 +13,7 @@ use crate::{
 /// Number of distinct ports that are remembered for a source.
 const PORTS: usize = 4;
 /// Days in the mask of days.
-const DAYS: i64 = 64;
+pub const DAYS: i64 = 64;
 
 /// A port and its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +97,7 @@ impl Source {
         self.blocked as u64 + self.fenced as u64 + self.reported as u64
     }
 
-    /// Returns the number of distinct days (of UTC), at most 64.
+    /// Returns the number of distinct days (of UTC), at most [`DAYS`].
     #[must_use]
     pub const fn days(&self) -> u32 {
         self.days.count_ones()

@@ -111,7 +111,9 @@ impl Fleet {
 
     /// Sends a line to the companion. One that doesn't read has to connect again.
     pub(super) fn tell(&mut self, line: String) {
-        self.companion.take_if(|(_, companion)| companion.try_send(line).is_err());
+        if self.companion.take_if(|(_, companion)| companion.try_send(line).is_err()).is_some() {
+            self.report = None;
+        }
     }
 
     /// Returns the peers' part of the metrics.
