@@ -42,6 +42,7 @@ pub(crate) fn scan() -> Result<()> {
 
 /// Fetches the server for tests of fleets.
 pub(crate) fn fleet() -> Result<()> {
+    packages::install_missing_of_fleet()?;
     nats::fetch()
 }
 

@@ -47,6 +47,9 @@ const VM: [(&str, &str); 4] = [
     ("wg", "wireguard-tools"),
 ];
 
+/// What fetches the server for tests of fleets.
+const FLEET: [(&str, &str); 1] = [("pip3", "python3-pip")];
+
 /// Programs that run the image and the role, and their packages.
 const DEPLOYMENTS: [(&str, &str); 6] = [
     ("podman", "podman"),
@@ -84,6 +87,11 @@ pub(super) fn install_missing_rivals() -> Result<()> {
 /// Installs the packages of missing programs that run the deployments.
 pub(super) fn install_missing_of_deployments() -> Result<()> {
     install_missing_of(&DEPLOYMENTS)
+}
+
+/// Installs what fetches the server for tests of fleets.
+pub(super) fn install_missing_of_fleet() -> Result<()> {
+    install_missing_of(&FLEET)
 }
 
 /// Installs debootstrap.
