@@ -3,7 +3,10 @@ use std::{collections::HashSet, path::Path, time::Duration};
 use portsentry_common::settings::{AckProbes, FencedDatagrams};
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    lexer::{Entry, Value},
+    *,
+};
 
 mod shipped;
 
@@ -375,10 +378,17 @@ proptest! {
 
     #[test]
     fn files_one_by_one_are_as_good_as_one(text in text(), cut in 0_usize..200) {
-        // Settings of the second part are not in the first.
+        // Settings of the second part are not in the first, nor is an evident value of theirs.
         let cut = text.match_indices('\n').map(|(at, _)| at + 1).find(|at| *at >= cut).unwrap_or(0);
         let (first, second) = text.split_at(cut);
-        let names = |text: &str| files(&[("a", text)]).settings.set.iter().map(|it| it.key).collect::<Vec<_>>();
+        let names = |text: &str| {
+            let unclosed = syntax::entries(text).filter_map(|entry| match entry {
+                Entry::Setting { key, value: Value::Unclosed(_) } => Some(keys::find(key.text())?.name),
+                _ => None,
+            });
+            let set = files(&[("a", text)]).settings.set;
+            set.iter().map(|it| it.key).chain(unclosed).collect::<Vec<_>>()
+        };
         let first_names = names(first);
         prop_assume!(!names(second).iter().any(|name| first_names.contains(name)));
         prop_assume!(!second.starts_with('\u{feff}'));
