@@ -127,7 +127,7 @@ fn forged_datagrams_bring_fewer_bytes_than_were_sent() {
     let rate = RATE.to_string();
     let settings = [("PORT_BANNER", banner.trim()), ("CHALLENGE_RATE", &rate), ("BLOCK_UDP", "0")];
     let setup = settings.iter().fold(lab.portsentry("-udp"), |setup, (key, value)| setup.with(key, value));
-    let _daemon = setup.start();
+    let daemon = setup.start();
     for (family, size) in FAMILIES.into_iter().zip([1, 100]) {
         let source = lab.source(family);
         let (answers, bytes, seconds) = lab.scanner.enter(|| {
@@ -137,6 +137,7 @@ fn forged_datagrams_bring_fewer_bytes_than_were_sent() {
             for _ in 0..DATAGRAMS {
                 socket.send_to(&vec![b'x'; size], SocketAddr::new(family.host(), 7)).expect("a datagram");
             }
+            daemon.log().wait_for(&format!("Connect from host: {source}/{source} to UDP port: 7"));
             let mut lengths = Vec::new();
             while let Ok((length, _)) = socket.recv_from(&mut [0; 2048]) {
                 lengths.push(length);
