@@ -35,7 +35,8 @@ pub enum Error {
 pub fn load(path: &Path) -> Result<(Config, Report), Error> {
     let text = trusted_text(path, LARGEST)?;
     let (config, report) = parse(&text, path).map_err(LoadError::from)?;
-    for secret in [path, &config.key] {
+    let key = Some(config.key.as_path()).filter(|_| config.is_fleet());
+    for secret in [path].into_iter().chain(key) {
         let metadata = fs::metadata(secret);
         let metadata = metadata.map_err(|source| LoadError::Io { path: secret.into(), source })?;
         if metadata.mode() & 0o004 != 0 {
@@ -49,7 +50,7 @@ pub fn load(path: &Path) -> Result<(Config, Report), Error> {
 fn parse(text: &str, file: &Path) -> Result<(Config, Report), Report> {
     let mut report = Report::new(&file.to_string_lossy());
     let values = read::values(text, &mut report);
-    let config = read::config(&values, file.parent().unwrap_or(Path::new("/")), text, &mut report);
+    let config = read::config(values, file.parent().unwrap_or(Path::new("/")), text, &mut report);
     match config {
         Some(config) => report.into_result(config),
         None => Err(report),
@@ -81,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_without_a_fleet_has_another_way() {
+        let config = read("FEED_LISTEN=\"[::1]:8402\"\n").unwrap();
+        assert_eq!((config.is_fleet(), config.feed), (false, Some("[::1]:8402".parse().unwrap())));
+        assert!(read(WHOLE).unwrap().is_fleet() && read("FEED_LISTEN=\"off\"\n").is_err());
+    }
+
+    #[test]
     fn errors_name_their_lines() {
         for (text, expected) in [
             ("GATEWAYS=\"gw1\"\n", "SERVERS is missing"),
@@ -93,6 +101,8 @@ mod tests {
             ("nonsense\n", "not a setting"),
             ("SERVERS=a\n", "not in quotes"),
             ("NEWS_RATE=\"0\"\n", "share.conf:1:12"),
+            ("FEED_LISTEN=\"here\"\n", "share.conf:1:14"),
+            ("FEED_LISTEN=\"127.0.0.1:80\"\nGATEWAYS=\"gw1\"\n", "SERVERS is missing"),
         ] {
             let report = read(text).unwrap_err();
             assert!(report.contains(expected), "{text}: {report}");

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,12 +32,14 @@ const QUEUE: usize = 1024;
 /// What the daemon tells.
 #[derive(Debug)]
 pub enum Told {
-    /// A connection begins; this is the gateway's name.
-    Hello(Gateway),
+    /// A connection begins; this is the gateway's name, and the length of the IPv6 networks that it blocks.
+    Hello(Gateway, u8),
     /// A word of this gateway.
     Word(Word),
     /// The whole state of this gateway has been told.
     Synced,
+    /// Blocks of these sources are over.
+    Released(Vec<IpAddr>),
 }
 
 /// The way to the daemon. Those who wait to speak take turns.
@@ -125,7 +128,7 @@ async fn serve(
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let Some(news) = read(&line) else { continue };
-            let is_hello = matches!(news, Told::Hello(_));
+            let is_hello = matches!(news, Told::Hello(..));
             told.send(news).await.map_err(io::Error::other)?;
             if is_hello {
                 current.send_replace(number);
@@ -151,7 +154,12 @@ async fn serve(
 fn read(line: &[u8]) -> Option<Told> {
     let value: Value = serde_json::from_slice(line).ok()?;
     match value["word"].as_str()? {
-        "hello" => Gateway::try_from(value["gateway"].as_str()?.to_owned()).ok().map(Told::Hello),
+        "hello" => {
+            let gateway = Gateway::try_from(value["gateway"].as_str()?.to_owned()).ok()?;
+            let prefix = value["prefix"].as_u64().and_then(|length| u8::try_from(length).ok());
+            Some(Told::Hello(gateway, prefix.filter(|length| *length <= 128).unwrap_or(128)))
+        }
+        "released" => serde_json::from_value(value["addresses"].clone()).ok().map(Told::Released),
         "synced" => Some(Told::Synced),
         _ => Word::read(line).ok().map(Told::Word),
     }

@@ -1,16 +1,19 @@
 //! `portsentry-share`: carries words about blocks between the gateways of a fleet. It has no privileges; the daemon decides
 //! what becomes of a word.
 
+mod blocks;
 mod certificate;
 mod config;
 mod create;
 mod daemon;
+mod feed;
 mod fleet;
 mod init;
 mod log;
 mod nats;
 mod reference;
 mod run;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -50,20 +53,29 @@ fn main() -> ExitCode {
     if !report.is_empty() {
         eprintln!("{report}");
     }
-    let identity = match nats::Identity::load(&config.authority, &config.certificate, &config.key) {
-        Ok(identity) => identity,
-        Err(error) => {
-            eprintln!("portsentry-share: {error}");
-            return Exit::Configuration.into();
+    let identity = if config.is_fleet() {
+        match nats::Identity::load(&config.authority, &config.certificate, &config.key) {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                eprintln!("portsentry-share: {error}");
+                return Exit::Configuration.into();
+            }
         }
+    } else {
+        None
     };
     let exit = if check {
-        println!("OK. {} gateways, {} servers", config.gateways.len(), config.servers.len());
+        println!("OK. {}", config.summary());
         Exit::Success
-    } else if let Some(ShareAction::Create {}) = action {
-        create::run(&config, &identity)
     } else {
-        run::run(config, &identity)
+        match (action, identity) {
+            (Some(ShareAction::Create {}), Some(identity)) => create::run(&config, &identity),
+            (Some(_), _) => {
+                eprintln!("portsentry-share: {}: SERVERS is missing", file.display());
+                Exit::Configuration
+            }
+            (None, identity) => run::run(config, identity.as_ref()),
+        }
     };
     exit.into()
 }

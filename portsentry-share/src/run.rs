@@ -1,6 +1,9 @@
 //! The companion: connects to the daemon and to the servers, and carries words between them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use portsentry::{
     exit::Exit,
@@ -9,26 +12,32 @@ use portsentry::{
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
-    sync::mpsc::{Receiver, channel, unbounded_channel},
+    sync::mpsc::{Receiver, Sender, channel, unbounded_channel},
+    time::{MissedTickBehavior, interval},
 };
 
 use crate::{
+    blocks::Book,
     certificate,
     config::Config,
     daemon::{self, Daemon, Told},
+    feed,
     fleet::{Links, Mailboxes, Own, Peer, keep, wire},
     log::LOG,
     nats::{Identity, Session},
+    ways::Ways,
 };
 
 /// Number of messages of a peer that wait for the daemon.
 const MAILBOX: usize = 1024;
+/// Interval at which blocks that are over are forgotten.
+const TICK: Duration = Duration::from_millis(250);
 /// Days before the end of the certificate at which the companion warns.
 const WARNING: Millis = 30;
 const DAY: Millis = 86_400_000;
 
 /// Runs until a signal ends it.
-pub fn run(config: Config, identity: &Identity) -> Exit {
+pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -52,24 +61,69 @@ pub fn run(config: Config, identity: &Identity) -> Exit {
     })
 }
 
-async fn carry(config: Config, identity: &Identity) -> Exit {
-    let end = certificate::end(&identity.certificate);
-    warn(end);
+async fn carry(config: Config, identity: Option<&Identity>) -> Exit {
+    let end = identity.and_then(|identity| certificate::end(&identity.certificate));
+    if identity.is_some() {
+        warn(end);
+    }
     let (daemon, mut told) = daemon::follow(config.socket.clone());
-    let Some(gateway) = name(&mut told).await else { return Exit::Failure };
-    if !config.gateways.contains(&gateway) {
+    let Some((gateway, prefix)) = name(&mut told).await else { return Exit::Failure };
+    if config.is_fleet() && !config.gateways.contains(&gateway) {
         LOG.error(&format!("the daemon calls this gateway {gateway}, and GATEWAYS doesn't name it"));
         return Exit::Configuration;
     }
-    start(config, identity, gateway, (daemon, told), end).await;
+    let (book, ways) = (Book::new(), Ways::new());
+    book.take(&Told::Hello(gateway.clone(), prefix));
+    tokio::spawn(ways.clone().report(daemon.clone()));
+    if let Some(address) = config.feed {
+        tokio::spawn(feed::serve(address, book.clone(), ways));
+    }
+    match identity {
+        Some(identity) => {
+            let (sender, receiver) = channel(MAILBOX);
+            tokio::select! {
+                () = pass(told, &book, &gateway, Some(sender)) => {}
+                () = start(config, identity, gateway.clone(), (daemon, receiver), end) => {}
+            }
+        }
+        None => pass(told, &book, &gateway, None).await,
+    }
     Exit::Failure
 }
 
-/// Waits for the daemon, and returns its name for this gateway.
-async fn name(told: &mut Receiver<Told>) -> Option<Gateway> {
+/// Waits for the daemon, and returns its name for this gateway, and the length of the IPv6 networks that it blocks.
+async fn name(told: &mut Receiver<Told>) -> Option<(Gateway, u8)> {
     loop {
-        if let Told::Hello(gateway) = told.recv().await? {
-            return Some(gateway);
+        if let Told::Hello(gateway, prefix) = told.recv().await? {
+            return Some((gateway, prefix));
+        }
+    }
+}
+
+/// Notes what the daemon tells, and passes it on to the fleet, until the daemon calls the gateway by another name.
+async fn pass(mut told: Receiver<Told>, book: &Book, gateway: &Gateway, fleet: Option<Sender<Told>>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let news = tokio::select! {
+            news = told.recv() => news,
+            _ = ticks.tick() => {
+                book.expire();
+                continue;
+            }
+        };
+        let Some(news) = news else { return };
+        if let Told::Hello(name, _) = &news
+            && name != gateway
+        {
+            LOG.error(&format!("the daemon calls this gateway {name} now, not {gateway}"));
+            return;
+        }
+        book.take(&news);
+        if let Some(fleet) = &fleet
+            && fleet.send(news).await.is_err()
+        {
+            return;
         }
     }
 }

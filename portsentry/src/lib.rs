@@ -9,6 +9,7 @@ pub mod control;
 pub mod daemon;
 pub mod exit;
 pub mod host;
+pub mod http;
 pub mod inspect;
 pub mod instant;
 pub mod kernel;

@@ -3,7 +3,6 @@
 mod exposition;
 mod families;
 mod format;
-mod http;
 mod process;
 mod prometheus_text;
 mod scans;

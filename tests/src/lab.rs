@@ -38,6 +38,7 @@ mod said;
 mod scanners;
 mod service;
 mod setup;
+mod share;
 mod shell;
 mod sshd;
 mod start;
@@ -66,6 +67,7 @@ pub use self::{
     said::{Listener, Said},
     service::{Reach, Service},
     setup::{Portsentry, binary},
+    share::Share,
     shell::Shell,
     sshd::{Session, Sshd},
     stream::Stream,

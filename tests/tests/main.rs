@@ -44,6 +44,7 @@ mod explain;
 mod fail2ban;
 mod false_positives;
 mod faults;
+mod feed;
 mod file_edits;
 mod first_contacts;
 mod fleet;

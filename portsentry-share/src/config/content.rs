@@ -1,6 +1,6 @@
 //! The content of the file.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use portsentry::policy::peers::Gateway;
 
@@ -25,12 +25,29 @@ impl fmt::Display for Server {
     }
 }
 
+impl Config {
+    /// Whether the gateway is in a fleet, with servers.
+    #[must_use]
+    pub const fn is_fleet(&self) -> bool {
+        !self.servers.is_empty()
+    }
+
+    /// Returns the ways in a few words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let fleet = format!("{} gateways, {} servers", self.gateways.len(), self.servers.len());
+        let feed = self.feed.map(|address| format!("feed at {address}"));
+        let ways: Vec<String> = Some(fleet).filter(|_| self.is_fleet()).into_iter().chain(feed).collect();
+        ways.join("; ")
+    }
+}
+
 /// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `SHARE_SOCKET`
     pub socket: PathBuf,
-    /// `SERVERS`, the preferred ones first.
+    /// `SERVERS`, the preferred ones first. Without any there is no fleet.
     pub servers: Vec<Server>,
     /// `GATEWAYS`: all of the fleet.
     pub gateways: Vec<Gateway>,
@@ -42,4 +59,6 @@ pub struct Config {
     pub key: PathBuf,
     /// `NEWS_RATE`
     pub rate: u32,
+    /// `FEED_LISTEN`
+    pub feed: Option<SocketAddr>,
 }

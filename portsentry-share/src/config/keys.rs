@@ -31,4 +31,6 @@ keys! {
     "NEWS_RATE", "1 to 1000000", "100",
         "Words per second that are sent as news, five seconds' at once; as PEER_RATE of the other gateways. Further words \
          reach the others through the fleet's state, within about two seconds.";
+    "FEED_LISTEN", "address and port, or off", "off",
+        "Address at which HTTP clients read this gateway's shared blocks: `/blocked.txt` and `/blocked.json`.";
 }

@@ -1,6 +1,11 @@
 //! Reads values of `share.conf`.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use portsentry::{
     config::{
@@ -60,61 +65,103 @@ pub(super) fn values<'a>(text: &'a str, report: &mut Report) -> HashMap<&'static
 
 /// Builds the configuration. `directory` is that of the file.
 pub(super) fn config(
-    values: &HashMap<&'static str, Span<'_>>,
+    values: HashMap<&'static str, Span<'_>>,
     directory: &Path,
     text: &str,
     report: &mut Report,
 ) -> Option<Config> {
-    let word = |name: &str| {
-        let default = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.default);
-        values.get(name).map_or(default, |value| value.text())
-    };
-    let path = |name: &str| directory.join(word(name));
-    let servers = several(values, "SERVERS", text, report, |host| server(host.text()));
+    let mut reader = Reader { values, directory, text, report };
+    let feed = reader.unless_off("FEED_LISTEN", |text| text.parse::<SocketAddr>().ok());
+    let has_way = !matches!(feed, Ok(None));
+    // A gateway without a fleet has another way at least.
+    let is_fleet = !has_way || ["SERVERS", "GATEWAYS"].iter().any(|name| reader.values.contains_key(name));
+    let servers = reader.several("SERVERS", is_fleet, |host| server(host.text()));
     let gateways =
-        several(values, "GATEWAYS", text, report, |name| Gateway::try_from(name.text().to_owned()).ok());
-    let rate = word("NEWS_RATE").parse().ok().filter(|rate| (1..=1_000_000).contains(rate));
-    if let (None, Some(value)) = (rate, values.get("NEWS_RATE")) {
-        report.error(*value, "this is no number from 1 to 1000000");
-    }
+        reader.several("GATEWAYS", is_fleet, |name| Gateway::try_from(name.text().to_owned()).ok());
+    let rate = reader.number("NEWS_RATE", 1..=1_000_000);
     Some(Config {
-        socket: path("SHARE_SOCKET"),
+        socket: reader.path("SHARE_SOCKET"),
         servers: servers?,
         gateways: gateways?,
-        authority: path("AUTHORITY"),
-        certificate: path("CERTIFICATE"),
-        key: path("KEY"),
+        authority: reader.path("AUTHORITY"),
+        certificate: reader.path("CERTIFICATE"),
+        key: reader.path("KEY"),
         rate: rate?,
+        feed: feed.ok()?,
     })
 }
 
-/// Reads a list of words, none of them twice.
-fn several<T: PartialEq>(
-    values: &HashMap<&'static str, Span<'_>>,
-    name: &str,
-    text: &str,
-    report: &mut Report,
-    read: impl Fn(Span<'_>) -> Option<T>,
-) -> Option<Vec<T>> {
-    let Some(value) = values.get(name) else {
-        if let Some(line) = lines(text).last() {
-            report.error(line, format!("{name} is missing"));
-        }
-        return None;
-    };
-    let mut all = Vec::new();
-    for word in value.split(' ').filter(|word| !word.is_empty()) {
-        match read(word) {
-            Some(read) if all.contains(&read) => {
-                report.error(word, format!("\"{}\" is named twice", word.text().escape_debug()));
-            }
-            Some(read) => all.push(read),
-            None => {
-                report.error(word, format!("\"{}\" is not valid here", word.text().escape_debug()));
-            }
-        }
+/// A value that is not valid, which has been reported.
+#[derive(Debug)]
+struct Invalid;
+
+/// Reads values, and reports those that are not valid.
+struct Reader<'a, 'r> {
+    values: HashMap<&'static str, Span<'a>>,
+    directory: &'a Path,
+    text: &'a str,
+    report: &'r mut Report,
+}
+
+impl<'a> Reader<'a, '_> {
+    /// Returns the text of a value, or of the default.
+    fn word(&self, name: &str) -> &'a str {
+        let default = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.default);
+        self.values.get(name).map_or(default, |value| value.text())
     }
-    Some(all)
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(self.word(name))
+    }
+
+    fn number(&mut self, name: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = self.word(name).parse().ok().filter(|number| range.contains(number));
+        if let (None, Some(value)) = (number, self.values.get(name)) {
+            let (first, last) = range.into_inner();
+            self.report.error(*value, format!("this is no number from {first} to {last}"));
+        }
+        number
+    }
+
+    /// Reads a value that may be `off`.
+    fn unless_off<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Invalid> {
+        let Some(value) = self.values.get(name).filter(|value| value.text() != "off") else {
+            return Ok(None);
+        };
+        let read = read(value.text());
+        if read.is_none() {
+            self.report.error(*value, format!("\"{}\" is not valid here", value.text().escape_debug()));
+        }
+        read.map(Some).ok_or(Invalid)
+    }
+
+    /// Reads a list of words, none of them twice.
+    fn several<T: PartialEq>(
+        &mut self,
+        name: &str,
+        is_required: bool,
+        read: impl Fn(Span<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Some(value) = self.values.get(name) else {
+            if let Some(line) = lines(self.text).last().filter(|_| is_required) {
+                self.report.error(line, format!("{name} is missing"));
+            }
+            return (!is_required).then(Vec::new);
+        };
+        let mut all = Vec::new();
+        for word in value.split(' ').filter(|word| !word.is_empty()) {
+            match read(word) {
+                Some(read) if all.contains(&read) => {
+                    self.report.error(word, format!("\"{}\" is named twice", word.text().escape_debug()));
+                }
+                Some(read) => all.push(read),
+                None => {
+                    self.report.error(word, format!("\"{}\" is not valid here", word.text().escape_debug()));
+                }
+            }
+        }
+        Some(all)
+    }
 }
 
 /// Reads `host`, `host:port` or `[address]:port`.

@@ -73,7 +73,7 @@ impl Own {
         loop {
             tokio::select! {
                 news = told.recv() => match news {
-                    Some(Told::Hello(name)) if name != self.gateway => {
+                    Some(Told::Hello(name, _)) if name != self.gateway => {
                         LOG.error(&format!("the daemon calls this gateway {name} now, not {}", self.gateway));
                         return;
                     }
@@ -114,13 +114,14 @@ impl Own {
         let mut next = Some(first);
         while let Some(news) = next.take() {
             match news {
-                Told::Hello(_) => self.state.clear(),
+                Told::Hello(..) => self.state.clear(),
                 Told::Word(word) if word.is_state() => self.tell_state(&word),
                 Told::Word(word) => {
                     count += word.count();
                     words.push(word);
                 }
                 Told::Synced => self.read(),
+                Told::Released(_) => {}
             }
             if count < wire::WORDS / 2 {
                 next = told.try_recv().ok();

@@ -21,14 +21,21 @@ pub(super) fn ask(config: &Config) -> Option<Fleet> {
 /// Returns the state in a few words.
 pub(super) fn summary(fleet: &Fleet) -> String {
     let name = &fleet.gateway;
-    let Some(report) = fleet.report.as_ref().filter(|_| fleet.companion) else {
+    if !fleet.companion || (fleet.report.is_none() && fleet.ways.is_empty()) {
         return format!("gateway {name}, without a companion: nothing is shared");
-    };
-    let connected = report.servers.iter().filter(|server| server.connected).count();
+    }
+    let servers = fleet.report.as_ref().map(|report| {
+        let connected = report.servers.iter().filter(|server| server.connected).count();
+        format!(", connected to {connected} of {} servers", report.servers.len())
+    });
+    let ways = fleet.ways.iter().map(|way| match &way.problem {
+        Some(_) => format!(", {}: FAILS", way.name),
+        None => format!(", {}: {}", way.name, way.state),
+    });
     let in_force: usize = fleet.peers.iter().map(|peer| peer.in_force).sum();
     format!(
-        "gateway {name}, connected to {connected} of {} servers; {in_force} blocks of {} others in force",
-        report.servers.len(),
+        "gateway {name}{}; {in_force} blocks of {} others in force",
+        servers.into_iter().chain(ways).collect::<String>(),
         fleet.peers.len()
     )
 }
@@ -36,7 +43,7 @@ pub(super) fn summary(fleet: &Fleet) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::inspect::fleet::{Peer, Report, Server};
+    use crate::inspect::fleet::{Peer, Report, Server, Way};
 
     /// Returns a fleet of two other gateways and three servers, of which this many are connected.
     pub(in crate::command) fn fleet(connected: usize) -> Fleet {
@@ -59,8 +66,14 @@ pub(super) mod tests {
             companion: true,
             report: Some(Report { servers: servers.collect(), certificate: None, waiting: 0 }),
             peers: vec![peer("gw2"), peer("gw3")],
+            ways: Vec::new(),
             allowed: Vec::new(),
         }
+    }
+
+    /// Returns a way with this problem.
+    pub(in crate::command) fn way(problem: Option<&str>) -> Way {
+        Way { name: "feed".into(), state: "3 blocks".into(), problem: problem.map(Into::into) }
     }
 
     #[test]
@@ -68,6 +81,10 @@ pub(super) mod tests {
         for (fleet, expected) in [
             (fleet(2), "gateway gw1, connected to 2 of 3 servers; 10 blocks of 2 others in force"),
             (Fleet { companion: false, ..fleet(2) }, "gateway gw1, without a companion: nothing is shared"),
+            (
+                Fleet { report: None, ways: vec![way(None), way(Some("refused"))], ..fleet(2) },
+                "gateway gw1, feed: 3 blocks, feed: FAILS; 10 blocks of 2 others in force",
+            ),
         ] {
             assert_eq!(summary(&fleet), expected);
         }

@@ -144,6 +144,7 @@ mod tests {
             shares: true,
             companion: true,
             report: None,
+            ways: Vec::new(),
             peers,
             allowed: vec!["192.0.2.0/24".into()],
         };

@@ -7,7 +7,7 @@ use portsentry_common::classify::Protocol;
 use super::control::Asked;
 use crate::{
     host::Host,
-    inspect::fleet::Report,
+    inspect::fleet::{Report, Way},
     policy::{Sighting, peers::Word},
 };
 
@@ -78,6 +78,8 @@ pub enum Companion {
     Said(Word, SyncSender<()>),
     /// It reports on itself.
     Reported(Report),
+    /// It reports on its ways other than the fleet's servers.
+    Ways(Vec<Way>),
     /// The connection with this number ended, because of a malformed line or by itself.
     Left(u64, Option<String>),
 }

@@ -25,7 +25,10 @@ use super::{
     control::{ControlSocket, SocketError},
     message::{Companion, Message},
 };
-use crate::{inspect::fleet::Report, policy::peers::Word};
+use crate::{
+    inspect::fleet::{Report, Ways},
+    policy::peers::Word,
+};
 
 /// The companion's user.
 const USER: &str = "portsentry-share";
@@ -153,13 +156,18 @@ fn hear(stream: &UnixStream, keeper: &SyncSender<Message>) -> io::Result<()> {
     }
 }
 
-/// Reads a line: a gateway's word, or the companion's own report. `done` is dropped once it has been heard.
+/// Reads a line: a gateway's word, or one of the companion's own reports. `done` is dropped once it has been heard.
 fn read(line: &[u8], done: SyncSender<()>) -> Result<Companion, String> {
     let mut value = Word::value(line)?;
     if value["word"] == "report" {
         value.as_object_mut().and_then(|members| members.remove("word"));
         let report: Report = serde_json::from_value(value).map_err(|error| error.to_string())?;
         return Ok(Companion::Reported(report));
+    }
+    if value["word"] == "ways" {
+        value.as_object_mut().and_then(|members| members.remove("word"));
+        let Ways { ways } = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        return Ok(Companion::Ways(ways));
     }
     let word = serde_json::from_value(value).map_err(|error| error.to_string())?;
     Ok(Companion::Said(word, done))

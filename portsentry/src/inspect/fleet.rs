@@ -17,6 +17,9 @@ pub struct Fleet {
     pub companion: bool,
     /// What the companion reports.
     pub report: Option<Report>,
+    /// The companion's other ways: feed, CrowdSec, routes.
+    #[serde(default)]
+    pub ways: Vec<Way>,
     /// The other gateways.
     pub peers: Vec<Peer>,
     /// The networks on the fleet's allow list.
@@ -33,6 +36,27 @@ pub struct Report {
     pub certificate: Option<u64>,
     /// Number of words that the fleet's state has yet to store.
     pub waiting: usize,
+}
+
+/// The companion's other ways, as it reports them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ways {
+    /// The ways.
+    pub ways: Vec<Way>,
+}
+
+/// A way other than the fleet's servers: the feed, CrowdSec, or routes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Its name: `feed`, `crowdsec` or `routes`.
+    pub name: String,
+    /// Its state in a few words.
+    pub state: String,
+    /// Why it doesn't work; absent if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A server that carries words.

@@ -1,7 +1,6 @@
 //! Answers HTTP on a separate thread, so that no client delays the ring or the files.
 
 use std::{
-    collections::VecDeque,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -9,19 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpListener, runtime, sync::oneshot, task::AbortHandle, time::sleep};
+use tokio::{net::TcpListener, runtime, sync::oneshot, time::sleep};
 
-use super::{
-    exposition,
-    format::Format,
-    http::{self, Answer, Request},
-    prometheus_text,
-    stats::Stats,
+use super::{exposition, format::Format, prometheus_text, stats::Stats};
+use crate::{
+    http::{self, Answer, Request, Site},
+    policy::trouble::{News, Trouble},
 };
-use crate::policy::trouble::{News, Trouble};
 
-/// Maximum number of concurrent clients. A further one replaces the oldest, because a proper request takes no time.
-const CLIENTS: usize = 64;
+const SITE: Site = Site { paths: "/metrics and /healthz", patience: Duration::from_secs(2) };
 /// Pause before the next attempt to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -96,38 +91,27 @@ async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
 }
 
 async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
-    let mut clients: VecDeque<AbortHandle> = VecDeque::new();
-    loop {
-        // A passing problem, for instance that no descriptors are left.
-        let Ok((client, _)) = listener.accept().await else {
-            sleep(PAUSE).await;
-            continue;
-        };
-        clients.retain(|client| !client.is_finished());
-        if clients.len() >= CLIENTS
-            && let Some(oldest) = clients.pop_front()
-        {
-            oldest.abort();
-        }
+    http::accept(listener, |client| {
         let stats = Arc::clone(stats);
         // A client that disconnects, or is disconnected, needs no message.
-        let serving =
-            tokio::spawn(async move { drop(http::serve(client, |request| page(request, &stats)).await) });
-        clients.push_back(serving.abort_handle());
-    }
+        async move { drop(http::serve(client, SITE, |request| page(request, &stats)).await) }
+    })
+    .await;
 }
 
 fn page(request: &Request<'_>, stats: &Stats) -> Option<Answer> {
     let now = Instant::now();
     match request.path {
         "/metrics" => {
-            let format = Format::negotiate(&request.accept);
+            let format = Format::negotiate(&request.header("accept").unwrap_or_default());
             let metrics = exposition::render(&stats.copy(), now);
             let text = match format {
                 Format::OpenMetrics => metrics,
                 Format::Prometheus => prometheus_text::from_open_metrics(&metrics),
             };
-            Some(Answer { status: "200 OK", media: format.media(), text })
+            let media = format.media();
+            let headers = format!("Content-Type: {media}\r\nCache-Control: no-store\r\nVary: Accept\r\n");
+            Some(Answer { status: "200 OK", headers, text: text.into() })
         }
         "/healthz" => Some(match stats.copy().trouble(now) {
             None => Answer::words("200 OK", "ok"),

@@ -32,6 +32,13 @@ pub struct Process {
 }
 
 impl Process {
+    /// Kills it.
+    pub fn kill(&mut self) {
+        // The process may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(super) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = Log::default();
@@ -43,9 +50,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The process may have ended before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::finding::Finding;
 use crate::{
-    inspect::fleet::{Fleet, Peer, Report},
+    inspect::fleet::{Fleet, Peer, Report, Way},
     policy::peers::{Millis, millis_of},
 };
 
@@ -17,15 +17,29 @@ const DAY: Millis = 86_400_000;
 
 /// Returns the findings.
 pub(super) fn findings(fleet: &Fleet) -> Vec<Finding> {
-    let Some(report) = fleet.report.as_ref().filter(|_| fleet.companion) else {
+    if !fleet.companion || (fleet.report.is_none() && fleet.ways.is_empty()) {
         return vec![Finding::warning(
             ABOUT,
             "no companion is connected to SHARE_SOCKET: nothing is shared",
             "systemctl enable --now portsentry-share; its journal says why it ends",
         )];
-    };
-    let certificate = report.certificate.and_then(|end| certificate(end, millis_of(SystemTime::now())));
-    [servers(report)].into_iter().chain(certificate).chain(fleet.peers.iter().filter_map(peer)).collect()
+    }
+    let end = fleet.report.as_ref().and_then(|report| report.certificate);
+    let certificate = end.and_then(|end| certificate(end, millis_of(SystemTime::now())));
+    let servers = fleet.report.as_ref().map(servers);
+    let ways = fleet.ways.iter().map(way);
+    servers.into_iter().chain(ways).chain(certificate).chain(fleet.peers.iter().filter_map(peer)).collect()
+}
+
+fn way(Way { name, state, problem }: &Way) -> Finding {
+    match problem {
+        None => Finding::ok(ABOUT, format!("{name}: {state}")),
+        Some(problem) => Finding::warning(
+            ABOUT,
+            format!("{name}: {problem}"),
+            "the journal of portsentry-share has more; blocks stay in force here",
+        ),
+    }
 }
 
 fn servers(report: &Report) -> Finding {
@@ -70,7 +84,10 @@ fn peer(peer: &Peer) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{doctor::finding::Level, fleet::tests::fleet};
+    use crate::command::{
+        doctor::finding::Level,
+        fleet::tests::{fleet, way},
+    };
 
     fn warnings(fleet: &Fleet) -> Vec<String> {
         let findings = findings(fleet).into_iter();
@@ -83,6 +100,12 @@ mod tests {
         assert_eq!(warnings(&fleet(1)), ["connected to 1 of 3 servers"]);
         let alone = Fleet { companion: false, ..fleet(2) };
         assert_eq!(warnings(&alone), ["no companion is connected to SHARE_SOCKET: nothing is shared"]);
+    }
+
+    #[test]
+    fn a_way_that_fails_is_reported_and_the_fleet_needs_no_servers() {
+        let ways = vec![way(None), way(Some("address in use"))];
+        assert_eq!(warnings(&Fleet { report: None, ways, ..fleet(2) }), ["feed: address in use"]);
     }
 
     #[test]

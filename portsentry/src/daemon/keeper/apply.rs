@@ -65,6 +65,9 @@ impl Keeper {
         let expired = record_or_new.hold.until.filter(|until| way == Release::Over && *until < now);
         let case = Case::let_go(way, record_or_new, reason, expired.unwrap_or(now)).with_id(id);
         let done = self.carry_out(&effects, &case);
+        if let (Ok(()), Some(record)) = (&done, record) {
+            self.outside.fleet.note_release(&record);
+        }
         if let Err(error) = &done {
             self.journal.error(error);
             if let Some(record) = record {

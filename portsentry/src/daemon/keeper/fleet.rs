@@ -1,25 +1,30 @@
 //! The fleet, as this gateway knows it.
 
 use std::{
+    mem,
+    net::IpAddr,
     sync::mpsc::SyncSender,
     time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use portsentry_common::block::Proof;
+use serde_json::{Value, json};
 
 use super::scope::Scope;
 use crate::{
     config::{Config, ShareBlocks},
-    inspect::fleet::Report,
+    inspect::fleet::{Report, Way},
     metrics::PeerStats,
     policy::{
         Record, is_host,
-        peers::{Enforced, Gateway, Peers, Rules, may_be_shared},
+        peers::{Enforced, Gateway, Peers, Rules, Word, may_be_shared},
     },
     sink::PeerFile,
 };
 
+/// Addresses per line.
+pub(super) const AT_ONCE: usize = 256;
 /// Interval at which claims that are over are forgotten.
 const EXPIRY: Duration = Duration::from_secs(30);
 /// Interval at which problems of the companion are logged.
@@ -38,6 +43,10 @@ pub(super) struct Fleet {
     pub unwanted: Vec<(IpNet, String)>,
     /// The companion's last report, while it is connected.
     pub report: Option<Report>,
+    /// The companion's other ways, while it is connected.
+    pub ways: Vec<Way>,
+    /// Sources whose blocks are over, of which the companion is yet to be told.
+    released: Vec<IpAddr>,
     share: ShareBlocks,
     file: PeerFile,
     /// The connection to the companion, with its number.
@@ -57,6 +66,8 @@ impl Fleet {
             is_here: false,
             unwanted: Vec::new(),
             report: None,
+            ways: Vec::new(),
+            released: Vec::new(),
             share: config.share_blocks,
             file: PeerFile::new(&config.blocked_file),
             companion: None,
@@ -94,13 +105,13 @@ impl Fleet {
     /// Uses this connection to the companion from now on.
     pub(super) fn join(&mut self, number: u64, companion: SyncSender<String>) {
         self.companion = Some((number, companion));
-        self.report = None;
+        self.forget_companion();
     }
 
     /// Forgets this connection to the companion, unless another has replaced it.
     pub(super) fn leave(&mut self, number: u64) {
         if self.companion.take_if(|(current, _)| *current == number).is_some() {
-            self.report = None;
+            self.forget_companion();
         }
     }
 
@@ -111,8 +122,34 @@ impl Fleet {
 
     /// Sends a line to the companion. One that doesn't read has to connect again.
     pub(super) fn tell(&mut self, line: String) {
+        self.tell_released();
+        self.send(line);
+    }
+
+    fn send(&mut self, line: String) {
         if self.companion.take_if(|(_, companion)| companion.try_send(line).is_err()).is_some() {
-            self.report = None;
+            self.forget_companion();
+        }
+    }
+
+    fn forget_companion(&mut self) {
+        self.report = None;
+        self.ways.clear();
+        self.released.clear();
+    }
+
+    /// Records that a block is over. The companion, which may have published it, is told with the next line.
+    pub(super) fn note_release(&mut self, Record { network, hold }: &Record) {
+        if self.is_joined() && !hold.is_fence {
+            self.released.push(network.addr());
+        }
+    }
+
+    /// Tells the companion which blocks are over.
+    pub(super) fn tell_released(&mut self) {
+        let released = mem::take(&mut self.released);
+        for some in released.chunks(AT_ONCE) {
+            self.send(line(json!({"word": "released", "addresses": some})));
         }
     }
 
@@ -144,6 +181,12 @@ impl Fleet {
         let proof = Proof::try_from(claim.proof).map_or("unknown", Proof::description);
         format!("gateway {gateway} blocks it ({proof})")
     }
+}
+
+/// Returns the value as a line of the companion's protocol.
+pub(super) fn line(mut value: Value) -> String {
+    value["v"] = Word::VERSION.into();
+    format!("{value}\n")
 }
 
 /// Whether words about a network mean the same at other gateways: it is a single source, and its address is public.

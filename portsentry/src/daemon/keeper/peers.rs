@@ -69,6 +69,7 @@ impl Keeper {
     /// Forgets what is over, and releases own blocks that the fleet has lifted.
     pub(super) fn tick_fleet(&mut self) {
         self.release_unwanted();
+        self.outside.fleet.tell_released();
         if self.outside.fleet.is_expiry_due() {
             let over = self.outside.fleet.peers.expire(millis());
             self.settle(over);

@@ -35,6 +35,7 @@ impl Keeper {
             shares: fleet.is_on,
             companion: fleet.is_joined(),
             report: fleet.report.clone(),
+            ways: fleet.ways.clone(),
             peers: peers.collect(),
             allowed: allowed.map(|(network, _)| name_of(network)).collect(),
         };

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     super::{
         Keeper,
-        fleet::{Fleet, may_tell},
+        fleet::{AT_ONCE, Fleet, line, may_tell},
     },
     millis,
 };
@@ -20,15 +20,13 @@ use crate::{
     },
 };
 
-/// Blocks per line.
-const AT_ONCE: usize = 256;
-
 impl Keeper {
     pub(in super::super) fn on_companion(&mut self, said: Companion) {
         match said {
             Companion::Joined(number, sender) => self.on_joined(number, sender),
             Companion::Said(word, _heard) => self.on_word(&word),
             Companion::Reported(report) => self.outside.fleet.report = Some(report),
+            Companion::Ways(ways) => self.outside.fleet.ways = ways,
             Companion::Left(number, problem) => {
                 self.outside.fleet.leave(number);
                 if let Some(problem) = problem
@@ -45,7 +43,9 @@ impl Keeper {
         self.outside.fleet.join(number, sender);
         let gateway = self.outside.fleet.name.clone();
         let version = env!("CARGO_PKG_VERSION");
-        self.outside.fleet.tell(line(json!({"word": "hello", "gateway": gateway, "version": version})));
+        self.outside.fleet.tell(line(
+            json!({"word": "hello", "gateway": gateway, "version": version, "prefix": self.scope.prefix()}),
+        ));
         let records = self.register.ledger().records();
         let shared = records.filter(|record| self.outside.fleet.shares(record, &self.scope));
         let mut lines: Vec<String> = Vec::new();
@@ -200,10 +200,4 @@ const ALLOWED: &str = "the fleet's allow list names it";
 
 fn speak(word: &Word) -> String {
     line(serde_json::to_value(word).unwrap_or_default())
-}
-
-/// Returns the value as a line of the protocol.
-fn line(mut value: serde_json::Value) -> String {
-    value["v"] = Word::VERSION.into();
-    format!("{value}\n")
 }

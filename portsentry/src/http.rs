@@ -1,15 +1,19 @@
-//! The part of HTTP/1.1 (RFC 9112) that `GET /metrics` and `GET /healthz` need; one request per connection.
+//! The part of HTTP/1.1 (RFC 9112) that small texts need, such as `GET /metrics`; one request per connection.
 
-use std::{io, time::Duration};
+mod clients;
+
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
+pub use self::clients::accept;
+
 /// Maximum length of a request in bytes, up to the empty line.
 const LIMIT: usize = 8192;
-/// Maximum time for a client to send its request, and again to read the answer.
+/// Maximum time for a client to send its request.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Number of further bytes read from a client, so that it sees the answer.
 const SURPLUS: u64 = 65_536;
@@ -19,48 +23,75 @@ const SURPLUS: u64 = 65_536;
 pub struct Answer {
     /// The status with its reason.
     pub status: &'static str,
-    /// The media type.
-    pub media: &'static str,
+    /// Lines of the head, with their ends.
+    pub headers: String,
     /// The text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl Answer {
-    /// Creates a plain-text answer.
+    /// Creates a plain-text answer, which no cache keeps.
     pub fn words(status: &'static str, text: impl Into<String>) -> Self {
-        Self { status, media: "text/plain; charset=utf-8", text: text.into() + "\n" }
+        let headers = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n".into();
+        Self { status, headers, text: (text.into() + "\n").into() }
     }
 }
 
 /// A request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     method: &'a str,
     /// The path without its query.
     pub path: &'a str,
-    /// The value of the `Accept` header; empty without one.
-    pub accept: String,
+    /// The head.
+    head: &'a [u8],
+}
+
+impl Request<'_> {
+    /// Returns the value of a header, or `None` without one. Several lines mean the same as one with a list (RFC 9110
+    /// section 5.3).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let values = lines(self.head).skip(1).filter_map(|line| {
+            let (known, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+            known.eq_ignore_ascii_case(name).then(|| value.trim())
+        });
+        let values: Vec<&str> = values.collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
+}
+
+/// What a server has.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// The paths, in words, for clients that ask for another one.
+    pub paths: &'static str,
+    /// Maximum time for a client to read an answer.
+    pub patience: Duration,
 }
 
 /// Answers one client with the result of `page` for its request, or with 404 if that is `None`.
 pub async fn serve(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
+    site: Site,
     page: impl Fn(&Request<'_>) -> Option<Answer>,
 ) -> io::Result<()> {
     let head = match timeout(PATIENCE, read_head(&mut client)).await {
         Ok(head) => head?,
-        Err(_) => return send(&mut client, &Answer::words("408 Request Timeout", "too slow"), false).await,
+        Err(_) => {
+            return send(&mut client, &Answer::words("408 Request Timeout", "too slow"), site, false).await;
+        }
     };
     let (answer, is_head) = match head.as_deref().map(request) {
         None => (Answer::words("431 Request Header Fields Too Large", "too long"), false),
         Some(None) => (Answer::words("400 Bad Request", "not understood"), false),
         Some(Some(request)) if ["GET", "HEAD"].contains(&request.method) => match page(&request) {
             Some(answer) => (answer, request.method == "HEAD"),
-            None => (Answer::words("404 Not Found", "only /metrics and /healthz exist"), false),
+            None => (Answer::words("404 Not Found", format!("only {} exist", site.paths)), false),
         },
         Some(Some(_)) => (Answer::words("405 Method Not Allowed", "only GET is supported"), false),
     };
-    send(&mut client, &answer, is_head).await
+    send(&mut client, &answer, site, is_head).await
 }
 
 /// Returns the request up to the empty line, or `None` if it is too long.
@@ -78,42 +109,43 @@ async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<V
     Ok(Some(head))
 }
 
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
 /// Reads a request up to the empty line.
 fn request(head: &[u8]) -> Option<Request<'_>> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let line = lines.next()?;
+    let line = lines(head).next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
     let is_http = version.starts_with("HTTP/1.") && words.next().is_none();
     let path = target.split('?').next()?;
-    let accept = lines.filter_map(|line| {
-        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
-        name.eq_ignore_ascii_case("accept").then(|| value.trim())
-    });
-    // Several lines mean the same as one with a list (RFC 9110 section 5.3).
-    let accept = accept.collect::<Vec<_>>().join(",");
-    (is_http && path.starts_with('/')).then_some(Request { method, path, accept })
+    (is_http && path.starts_with('/')).then_some(Request { method, path, head })
 }
 
 async fn send(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     answer: &Answer,
+    site: Site,
     is_head: bool,
 ) -> io::Result<()> {
-    let Answer { status, media, text } = answer;
-    let body = if is_head { "" } else { text };
-    let response = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         Vary: Accept\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
-        text.len()
+    let Answer { status, headers, text } = answer;
+    // An answer 304 has no content, and its length would be that of the text (RFC 9110 section 8.6).
+    let is_unchanged = status.starts_with("304");
+    let length = if is_unchanged { String::new() } else { format!("Content-Length: {}\r\n", text.len()) };
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}{length}X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     );
     let exchange = async {
-        client.write_all(response.as_bytes()).await?;
+        client.write_all(head.as_bytes()).await?;
+        if !is_head {
+            client.write_all(text.as_bytes()).await?;
+        }
         client.shutdown().await?;
         // Closing a connection with unread data discards the answer.
         tokio::io::copy(&mut client.take(SURPLUS), &mut tokio::io::sink()).await
     };
-    timeout(PATIENCE, exchange).await.map_err(io::Error::from)?.map(drop)
+    timeout(site.patience, exchange).await.map_err(io::Error::from)?.map(drop)
 }
 
 #[cfg(test)]
@@ -121,6 +153,8 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
+
+    const SITE: Site = Site { paths: "/metrics and /healthz", patience: Duration::from_secs(2) };
 
     fn page(request: &Request<'_>) -> Option<Answer> {
         (request.path == "/metrics").then(|| Answer::words("200 OK", "figures"))
@@ -135,7 +169,7 @@ mod tests {
             drop(client);
             answer
         };
-        let (_, answer) = tokio::join!(serve(server, page), answer);
+        let (_, answer) = tokio::join!(serve(server, SITE, page), answer);
         answer
     }
 
@@ -173,9 +207,10 @@ mod tests {
         ] {
             let head = format!("GET /metrics HTTP/1.1\r\n{headers}\r\n");
             let read = request(head.as_bytes()).unwrap();
-            assert_eq!((read.path, read.accept.as_str()), ("/metrics", expected), "{headers}");
+            let accept = read.header("accept").unwrap_or_default();
+            assert_eq!((read.path, accept.as_str()), ("/metrics", expected), "{headers}");
         }
-        assert_eq!(request(b"GET / HTTP/1.1\r\nAccept: \xff\r\n\r\n").unwrap().accept, "");
+        assert_eq!(request(b"GET / HTTP/1.1\r\nAccept: \xff\r\n\r\n").unwrap().header("accept"), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,7 +223,7 @@ mod tests {
             drop(client);
             answer
         };
-        let (_, answer) = tokio::join!(serve(server, page), answer);
+        let (_, answer) = tokio::join!(serve(server, SITE, page), answer);
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
 
@@ -197,7 +232,7 @@ mod tests {
         // There is room for a request, but not for an answer.
         let (mut client, server) = duplex(32);
         client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
-        let error = serve(server, page).await.unwrap_err();
+        let error = serve(server, SITE, page).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
     }
