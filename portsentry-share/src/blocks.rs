@@ -39,6 +39,12 @@ impl Blocks {
         &self.gateway
     }
 
+    /// Returns the length of the IPv6 networks that count as one source.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the daemon has told all blocks.
     #[must_use]
     pub const fn is_whole(&self) -> bool {

@@ -13,7 +13,7 @@ use std::{
 use portsentry::config::{LoadError, Report, trusted_text};
 
 pub use self::{
-    content::{Config, Server},
+    content::{CROWDSEC, Config, CrowdSec, Server},
     keys::KEYS,
 };
 
@@ -89,6 +89,19 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_read_and_not_shown() {
+        let url = "CROWDSEC_URL=\"https://lapi:8080/\"\n";
+        let text =
+            format!("{url}CROWDSEC_KEY=\"k3y\"\nCROWDSEC_MACHINE=\"gw1\"\nCROWDSEC_PASSWORD=\"s e\"\n");
+        let config = read(&text).unwrap();
+        let crowdsec = config.crowdsec.as_ref().unwrap();
+        assert_eq!((crowdsec.url.as_str(), crowdsec.key.as_deref()), ("https://lapi:8080", Some("k3y")));
+        assert_eq!(crowdsec.machine, Some(("gw1".to_owned(), "s e".to_owned())));
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("k3y") && !shown.contains("s e"), "{shown}");
+    }
+
+    #[test]
     fn errors_name_their_lines() {
         for (text, expected) in [
             ("GATEWAYS=\"gw1\"\n", "SERVERS is missing"),
@@ -102,6 +115,10 @@ mod tests {
             ("SERVERS=a\n", "not in quotes"),
             ("NEWS_RATE=\"0\"\n", "share.conf:1:12"),
             ("FEED_LISTEN=\"here\"\n", "share.conf:1:14"),
+            ("SERVERS=\"a\"\nGATEWAYS=\"gw1 crowdsec\"\n", "share.conf:2:15"),
+            ("CROWDSEC_URL=\"ftp://x\"\n", "share.conf:1:15"),
+            ("CROWDSEC_URL=\"https://x/\"\n", "CROWDSEC_MACHINE or CROWDSEC_KEY is missing"),
+            ("CROWDSEC_URL=\"https://x\"\nCROWDSEC_MACHINE=\"gw1\"\n", "needs CROWDSEC_PASSWORD"),
             ("FEED_LISTEN=\"127.0.0.1:80\"\nGATEWAYS=\"gw1\"\n", "SERVERS is missing"),
         ] {
             let report = read(text).unwrap_err();

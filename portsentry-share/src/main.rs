@@ -3,8 +3,10 @@
 
 mod blocks;
 mod certificate;
+mod claims;
 mod config;
 mod create;
+mod crowdsec;
 mod daemon;
 mod feed;
 mod fleet;

@@ -20,6 +20,7 @@ use crate::{
     blocks::Book,
     certificate,
     config::Config,
+    crowdsec,
     daemon::{self, Daemon, Told},
     feed,
     fleet::{Links, Mailboxes, Own, Peer, keep, wire},
@@ -76,7 +77,10 @@ async fn carry(config: Config, identity: Option<&Identity>) -> Exit {
     book.take(&Told::Hello(gateway.clone(), prefix));
     tokio::spawn(ways.clone().report(daemon.clone()));
     if let Some(address) = config.feed {
-        tokio::spawn(feed::serve(address, book.clone(), ways));
+        tokio::spawn(feed::serve(address, book.clone(), ways.clone()));
+    }
+    if let Some(crowdsec) = &config.crowdsec {
+        crowdsec::start(crowdsec, (&config.state, config.rate), &book, &daemon, &ways);
     }
     match identity {
         Some(identity) => {

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 mod cards;
 pub mod companion;
+pub mod crowdsec;
 mod daemon;
 mod device_bound;
 pub mod fleet;

@@ -25,6 +25,7 @@ mod completions;
 mod confused_deputies;
 mod connect;
 mod control;
+mod crowdsec;
 mod debian_1_2;
 mod demo;
 mod deployments;

@@ -88,6 +88,9 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     if ["Fleet::new", "nats-server"].iter().any(|words| scope.says(words)) {
         setup::fleet()?;
     }
+    if scope.says("CrowdSec::start") {
+        setup::unpack("crowdsec", &paths::tools().join("crowdsec"))?;
+    }
     if scope.says("promtool") {
         setup::unpack("prometheus", &paths::target().join("prometheus"))?;
     }

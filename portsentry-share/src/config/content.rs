@@ -37,8 +37,31 @@ impl Config {
     pub fn summary(&self) -> String {
         let fleet = format!("{} gateways, {} servers", self.gateways.len(), self.servers.len());
         let feed = self.feed.map(|address| format!("feed at {address}"));
-        let ways: Vec<String> = Some(fleet).filter(|_| self.is_fleet()).into_iter().chain(feed).collect();
+        let crowdsec = self.crowdsec.as_ref().map(|crowdsec| format!("CrowdSec at {}", crowdsec.url));
+        let ways: Vec<String> =
+            Some(fleet).filter(|_| self.is_fleet()).into_iter().chain(feed).chain(crowdsec).collect();
         ways.join("; ")
+    }
+}
+
+/// The name of the peer whose words are a CrowdSec's decisions.
+pub const CROWDSEC: &str = "crowdsec";
+
+/// A CrowdSec's Local API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CrowdSec {
+    /// `CROWDSEC_URL`, without a slash at its end.
+    pub url: String,
+    /// `CROWDSEC_MACHINE` and `CROWDSEC_PASSWORD`
+    pub machine: Option<(String, String)>,
+    /// `CROWDSEC_KEY`
+    pub key: Option<String>,
+}
+
+/// Without secrets.
+impl fmt::Debug for CrowdSec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("CrowdSec").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -61,4 +84,8 @@ pub struct Config {
     pub rate: u32,
     /// `FEED_LISTEN`
     pub feed: Option<SocketAddr>,
+    /// `STATE_DIRECTORY`
+    pub state: PathBuf,
+    /// `CROWDSEC_URL` and what belongs to it.
+    pub crowdsec: Option<CrowdSec>,
 }

@@ -33,4 +33,11 @@ keys! {
          reach the others through the fleet's state, within about two seconds.";
     "FEED_LISTEN", "address and port, or off", "off",
         "Address at which HTTP clients read this gateway's shared blocks: `/blocked.txt` and `/blocked.json`.";
+    "CROWDSEC_URL", "URL, or off", "off",
+        "URL of a CrowdSec's Local API. With `http:` passwords and keys are readable on the way.";
+    "CROWDSEC_MACHINE", "name", "", "Name of a machine at that API, to publish this gateway's shared blocks there.";
+    "CROWDSEC_PASSWORD", "password", "", "The machine's password.";
+    "CROWDSEC_KEY", "key", "",
+        "Key of a bouncer at that API, to hear its decisions, as a peer named `crowdsec`. Each gateway needs a key of its own.";
+    "STATE_DIRECTORY", "path", "/var/lib/portsentry-share", "Directory for what CrowdSec has said so far.";
 }

@@ -16,7 +16,7 @@ use portsentry::{
 };
 
 use super::{
-    content::{Config, Server},
+    content::{CROWDSEC, Config, CrowdSec, Server},
     keys::KEYS,
 };
 
@@ -72,12 +72,12 @@ pub(super) fn config(
 ) -> Option<Config> {
     let mut reader = Reader { values, directory, text, report };
     let feed = reader.unless_off("FEED_LISTEN", |text| text.parse::<SocketAddr>().ok());
-    let has_way = !matches!(feed, Ok(None));
+    let crowdsec = reader.crowdsec();
+    let has_way = !matches!(feed, Ok(None)) || !matches!(crowdsec, Ok(None));
     // A gateway without a fleet has another way at least.
     let is_fleet = !has_way || ["SERVERS", "GATEWAYS"].iter().any(|name| reader.values.contains_key(name));
     let servers = reader.several("SERVERS", is_fleet, |host| server(host.text()));
-    let gateways =
-        reader.several("GATEWAYS", is_fleet, |name| Gateway::try_from(name.text().to_owned()).ok());
+    let gateways = reader.several("GATEWAYS", is_fleet, |name| gateway(name.text()));
     let rate = reader.number("NEWS_RATE", 1..=1_000_000);
     Some(Config {
         socket: reader.path("SHARE_SOCKET"),
@@ -88,6 +88,8 @@ pub(super) fn config(
         key: reader.path("KEY"),
         rate: rate?,
         feed: feed.ok()?,
+        state: reader.path("STATE_DIRECTORY"),
+        crowdsec: crowdsec.ok()?,
     })
 }
 
@@ -135,6 +137,30 @@ impl<'a> Reader<'a, '_> {
         read.map(Some).ok_or(Invalid)
     }
 
+    /// Reads the Local API with the secrets for it.
+    fn crowdsec(&mut self) -> Result<Option<CrowdSec>, Invalid> {
+        let url = self.unless_off("CROWDSEC_URL", |text| {
+            let uri: ureq::http::Uri = text.parse().ok()?;
+            let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
+            (is_web && uri.host().is_some()).then(|| text.trim_end_matches('/').to_owned())
+        })?;
+        let word = |name: &str| Some(self.word(name).to_owned()).filter(|word| !word.is_empty());
+        let (machine, password, key) =
+            (word("CROWDSEC_MACHINE"), word("CROWDSEC_PASSWORD"), word("CROWDSEC_KEY"));
+        let Some(url) = url else { return Ok(None) };
+        let problem = match (&machine, &password, &key) {
+            (Some(_), None, _) => Some("CROWDSEC_MACHINE needs CROWDSEC_PASSWORD"),
+            (None, Some(_), _) => Some("CROWDSEC_PASSWORD needs CROWDSEC_MACHINE"),
+            (None, None, None) => Some("CROWDSEC_MACHINE or CROWDSEC_KEY is missing"),
+            _ => None,
+        };
+        if let (Some(problem), Some(value)) = (problem, self.values.get("CROWDSEC_URL")) {
+            self.report.error(*value, problem);
+            return Err(Invalid);
+        }
+        Ok(Some(CrowdSec { url, machine: machine.zip(password), key }))
+    }
+
     /// Reads a list of words, none of them twice.
     fn several<T: PartialEq>(
         &mut self,
@@ -162,6 +188,11 @@ impl<'a> Reader<'a, '_> {
         }
         Some(all)
     }
+}
+
+/// Reads the name of a gateway of the fleet.
+fn gateway(name: &str) -> Option<Gateway> {
+    Gateway::try_from(name.to_owned()).ok().filter(|gateway| gateway.name() != CROWDSEC)
 }
 
 /// Reads `host`, `host:port` or `[address]:port`.

@@ -32,6 +32,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// Returns its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it.
     pub fn kill(&mut self) {
         // The process may have ended before.

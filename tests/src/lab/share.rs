@@ -36,6 +36,11 @@ impl Share {
         self.process = run(namespace, &self.files.path().join("share.conf"));
     }
 
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Its output.
     pub fn log(&self) -> &Log {
         &self.process.log
