@@ -42,6 +42,9 @@ pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
 pub(crate) const UNSERVED: &str = "an unserved SYN";
 /// The same with `SCAN_DETECTION="report"`.
 pub(crate) const DETECTED: &str = "an unserved SYN, noted";
+/// Both with their settings.
+pub(crate) const UNSERVED_SYNS: [(&str, ScanDetection); 2] =
+    [(UNSERVED, ScanDetection::Off), (DETECTED, ScanDetection::Report)];
 /// Number of runs in a sample.
 pub(crate) const REPEAT: u32 = 20_000;
 
@@ -104,10 +107,10 @@ impl Cases {
                 }
             }
         }
-        let unserving = [ScanDetection::Off, ScanDetection::Report].map(detecting);
-        let unserving = unserving.into_iter().collect::<Result<Vec<Bed>>>()?;
+        let unserving = UNSERVED_SYNS.into_iter().map(|(_, scans)| detecting(scans));
+        let unserving = unserving.collect::<Result<Vec<Bed>>>()?;
         for family in FAMILIES {
-            for (name, bed) in [UNSERVED, DETECTED].into_iter().zip(&unserving) {
+            for ((name, _), bed) in UNSERVED_SYNS.into_iter().zip(&unserving) {
                 led.push(Led::unserved(family, in_family(name, family), bed, &floors)?);
             }
         }

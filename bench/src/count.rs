@@ -1,6 +1,9 @@
 //! The lengths of the paths through the kernel program.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::{Context, Result, ensure};
 use portsentry::kernel::OBJECT;
@@ -13,13 +16,17 @@ use portsentry_common::{
     environment::Locality,
     gate::{self, Gated, Held},
     local_hosts::{self, LocalHost},
-    settings::{Answers, Settings},
+    settings::{Answers, ScanDetection, Settings},
+    token_bucket::TokenBuckets,
 };
+use portsentry_tests::frames::{SYN, tcp};
 
 use crate::{
+    cases::{UNSERVED_SYNS, in_family},
     leaving::{BEHIND, Leaving},
     machine::{self, Environment, Program, Run},
     paths::{BLOCKED, FENCED, OWN, Path, SERVED, UNWATCHED, paths, settings},
+    sources::{FAMILIES, Family},
     suspects::Suspect,
 };
 
@@ -45,12 +52,44 @@ pub fn count() -> Result<BTreeMap<String, Run>> {
         ensure!(run.action == suspect.action, "{name}: {run:?}");
         counts.insert(name, run);
     }
+    for family in FAMILIES {
+        for (what, scans) in UNSERVED_SYNS {
+            let name = in_family(what, family);
+            let run = count_unserved(family, scans).context(name.clone())?;
+            counts.insert(name, run);
+        }
+    }
     for (name, _, leaving) in Leaving::named() {
         let run = count_leaving(&leaving).context(name.clone())?;
         ensure!(run.action == leaving.result, "{name}: {run:?}");
         counts.insert(name, run);
     }
     Ok(counts)
+}
+
+/// Counts the path of a new source's SYN to an own port that is neither watched nor served.
+fn count_unserved(family: Family, scans: ScanDetection) -> Result<Run> {
+    /// Two sources, the first of which fills the benign-flow cache's head.
+    const SOURCES: [[&str; 2]; 2] = [
+        ["203.0.113.9:40000", "203.0.113.10:40000"],
+        ["[2001:db8:900d::1]:40000", "[2001:db8:900e::1]:40000"],
+    ];
+    let settings = Settings { scans: scans as u8, scan_key: 7, ..settings() };
+    let mut program = Program::parse(OBJECT, "portsentry", &settings)?;
+    // The last two sets on probation lead to one set of suspects.
+    program.enlarge("SCAN_PROBATION", 2);
+    let mut env = env(&program)?;
+    // As in a flood: the daemon has been told of as many contacts as it is in a second.
+    let buckets = TokenBuckets { contact_ns: 1_000_000_000, ..TokenBuckets::default() };
+    env.enter(&program, "TOKEN_BUCKETS", &[0; 4], bytemuck::bytes_of(&buckets))?;
+    let to = SocketAddr::new(OWN[family as usize].parse()?, UNWATCHED).to_string();
+    let mut runs = Vec::new();
+    for from in SOURCES[family as usize] {
+        let frame = tcp(SYN).from(from).to(&to).payload(100).frame(0);
+        runs.push(machine::run(&program, &mut env, &frame)?);
+    }
+    ensure!(runs.iter().all(|run| run.action == PASS), "{runs:?}");
+    runs.pop().context("two runs")
 }
 
 /// Counts the path of a packet that leaves: an answer, after its question.

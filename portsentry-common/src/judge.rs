@@ -29,7 +29,7 @@ pub use self::{
     fenced::Fenced,
     open::open,
     precheck::precheck,
-    scan::{convict, first_contact, note_contact, scan, seconds},
+    scan::{Newcomer, convict, first_contact, is_told, newcomer, note_contact, scan, seconds},
     slow_path::{network, slow_path, slow_path_free},
     slow_path_fenced::{slow_path_fenced, slow_path_proof, slow_path_unsettled},
     source_key::source_key,

@@ -104,9 +104,24 @@ impl Pair {
     #[inline(always)]
     #[must_use]
     pub fn new<A: Address>(address: A, port: u16, key: u64) -> Self {
-        let mut hash = key;
-        for word in address.to_mapped().words() {
-            hash = mix(hash ^ u64::from(word));
+        Self::with(address, port, [key, Self::begin(key)])
+    }
+
+    /// Returns the hash's state after the words that all IPv4 addresses have in common.
+    #[must_use]
+    pub const fn begin(key: u64) -> u64 {
+        mix(mix(mix(key)) ^ 0xffff_u32.to_be() as u64)
+    }
+
+    /// Does the same as [`Self::new`], given also the key's [`Self::begin`].
+    #[inline(always)]
+    #[must_use]
+    pub fn with<A: Address>(address: A, port: u16, [key, begun]: [u64; 2]) -> Self {
+        let words = address.to_mapped().words();
+        let skipped = if A::VERSION == 4 { 3 } else { 0 };
+        let mut hash = if A::VERSION == 4 { begun } else { key };
+        for word in &words[skipped..] {
+            hash = mix(hash ^ u64::from(*word));
         }
         let port = mix(key ^ u64::from(port) << 32);
         #[expect(clippy::cast_possible_truncation, reason = "only these bits are used")]

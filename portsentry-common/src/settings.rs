@@ -181,6 +181,8 @@ pub struct Settings {
     /// A random number, without which a sender can't choose the places that it takes in the memory of scans. It lasts
     /// as long as that memory.
     pub scan_key: u64,
+    /// [`crate::scan::Pair::begin`] with that key. [`Settings::paced`] computes it.
+    pub scan_begun: u64,
     /// Number of sets of suspects in the memory of scans, a power of two, less one: see
     /// [`crate::scan::memory::sets_in`].
     pub scan_mask: u32,
@@ -192,7 +194,7 @@ pub struct Settings {
     pub reserved: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Settings>() == 184);
+const _: () = assert!(size_of::<Settings>() == 192);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -238,6 +240,7 @@ impl Settings {
         source_each_ns: 0,
         question_key: 0,
         scan_key: 0,
+        scan_begun: 0,
         scan_mask: 0,
         scans: 0,
         notes_syns: 0,
@@ -252,6 +255,7 @@ impl Settings {
     #[must_use]
     pub const fn paced(self) -> Self {
         Self {
+            scan_begun: crate::scan::Pair::begin(self.scan_key),
             notes_syns: (self.learns() || self.detects_scans()) as u8,
             event_each_ns: bucket::each_ns(self.event_rate),
             fence_each_ns: bucket::each_ns(self.fence_rate),

@@ -14,8 +14,8 @@ use crate::{
     free_ipv4, free_ipv6,
     kernel::{Family, Kernel},
     scan::{
-        convict_ipv4, convict_ipv6, first_contact_ipv4, first_contact_ipv6, note_contact_ipv4,
-        note_contact_ipv6,
+        IS_CONTACT, IS_UNDECIDED, convict_ipv4, convict_ipv6, first_contact_ipv4, first_contact_ipv6,
+        note_contact_ipv4, note_contact_ipv6, note_newcomer_ipv4, note_newcomer_ipv6,
     },
     settings::settings,
 };
@@ -44,17 +44,30 @@ impl Steps {
             return action;
         }
         let contact = (self.first)(context);
-        if contact == 0 {
-            return action;
-        }
-        let judged = (self.note)(context, contact);
-        if judged == 0 { action } else { (self.convict)(context, judged) }
+        if contact == 0 { action } else { self.judge(context, contact) }
     }
 
-    /// Does the same where answers teach or scans are detected.
+    /// Notes the contact of a SYN that the other rules pass, and judges its source.
     #[inline(always)]
-    fn take_noted(self, context: *mut xdp_md) -> u32 {
-        if settings().detects_scans() { self.take(context) } else { self.learn(context) }
+    fn judge(&self, context: *mut xdp_md, contact: u64) -> u32 {
+        let judged = (self.note)(context, contact);
+        if judged == 0 { Action::Pass as u32 } else { (self.convict)(context, judged) }
+    }
+
+    /// Does the same where answers teach or scans are detected. `newcomer` notes the contact of a new source, where answers
+    /// don't teach.
+    #[inline(always)]
+    fn take_noted(self, context: *mut xdp_md, newcomer: fn(*mut xdp_md) -> u64) -> u32 {
+        if !settings().detects_scans() {
+            return self.learn(context);
+        }
+        let found = if settings().learns() { IS_UNDECIDED } else { newcomer(context) };
+        match found {
+            0 => Action::Pass as u32,
+            IS_UNDECIDED => self.take(context),
+            contact if contact & IS_CONTACT != 0 => self.judge(context, contact),
+            judged => (self.convict)(context, judged),
+        }
     }
 
     /// Judges a packet by its source's questions, and by the other rules.
@@ -97,14 +110,14 @@ pub fn settle_free_ipv6(context: *mut xdp_md) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn ask_ipv4(context: *mut xdp_md) -> u32 {
-    IPV4.take_noted(context)
+    IPV4.take_noted(context, note_newcomer_ipv4)
 }
 
 /// The same for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn ask_ipv6(context: *mut xdp_md) -> u32 {
-    IPV6.take_noted(context)
+    IPV6.take_noted(context, note_newcomer_ipv6)
 }
 
 /// Judges the source of a packet of this address family by its questions to other hosts.

@@ -1,7 +1,5 @@
 //! The questions to other hosts' ports, and what their answers teach. Other modules decide what is recorded.
 
-use core::cell::UnsafeCell;
-
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use portsentry_common::{
     address::Ipv6,
@@ -11,55 +9,29 @@ use portsentry_common::{
     settings::Settings,
 };
 
-use crate::{clock::now_ns, maps, settings::settings};
+use crate::{clock::now_ns, maps, settings::settings, table::Table};
 
 /// The questions of the last seconds: a hash of each, and its time. The later of two questions with the same slot
 /// overwrites the other, whose answer then teaches nothing.
-static ASKED: Asked = Asked(UnsafeCell::new([[0; 2]; SLOTS]));
+static ASKED: Table<[u64; 2], SLOTS> = Table::of([0; 2]);
 const SLOTS: usize = 1 << 16;
-
-struct Asked(UnsafeCell<[[u64; 2]; SLOTS]>);
-
-// SAFETY: the words are aligned, and read and written whole. A mixture of two questions has the hash of one of them,
-// and the time of the other, which is about the same.
-unsafe impl Sync for Asked {}
-
-impl Asked {
-    #[inline(always)]
-    fn slot(&self, hash: u64) -> *mut u64 {
-        // SAFETY: the table has a slot for each number of that many bits.
-        unsafe { self.0.get().cast::<u64>().byte_add(hash as usize % SLOTS * 16) }
-    }
-}
 
 /// The initial value of a source's entry.
 static NO_FAILURES: Failures = Failures::NONE;
 
 /// The marks of questions (see [`portsentry_common::scan::mark`]), below bits of the question's hash. They are in a table
 /// of their own, so that a question costs the same whether or not scans are detected. A repeated one keeps its mark.
-static MARKS: Marks = Marks(UnsafeCell::new([0; SLOTS]));
+static MARKS: Table<u32, SLOTS> = Table::of(0);
 /// Bits of a word that hold the mark.
 const MARK: u32 = 0xff;
-
-struct Marks(UnsafeCell<[u32; SLOTS]>);
-
-// SAFETY: the words are aligned, and read and written whole.
-unsafe impl Sync for Marks {}
-
-impl Marks {
-    #[inline(always)]
-    fn slot(&self, hash: u64) -> *mut u32 {
-        // SAFETY: the table has a slot for each number of that many bits.
-        unsafe { self.0.get().cast::<u32>().byte_add(hash as usize % SLOTS * 4) }
-    }
-}
 
 /// Records a question between the addresses with these halves, and with these ports and protocol in one word.
 #[inline(never)]
 pub fn ask(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
-    let slot = ASKED.slot(hash);
-    // SAFETY: both words of a slot.
+    let slot = ASKED.at(hash).cast::<u64>();
+    // SAFETY: both words of a slot. A mixture of two questions has the hash of one of them, and the time of the other,
+    // which is about the same.
     unsafe {
         slot.write_volatile(hash);
         slot.add(1).write_volatile(now_ns());
@@ -73,7 +45,7 @@ pub fn mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) 
     let (mark, ports) = (ports >> MARK_AT, ports & ((1 << MARK_AT) - 1));
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
     // SAFETY: a word of the table.
-    unsafe { MARKS.slot(hash).write_volatile((hash >> 32) as u32 & !MARK | mark as u32) };
+    unsafe { MARKS.at(hash).write_volatile((hash >> 32) as u32 & !MARK | mark as u32) };
     1
 }
 
@@ -84,7 +56,7 @@ pub const MARK_AT: u32 = 40;
 #[inline(never)]
 pub fn take_mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
-    let slot = MARKS.slot(hash);
+    let slot = MARKS.at(hash);
     // SAFETY: a word of the table.
     let word = unsafe { slot.read_volatile() };
     if word & !MARK != (hash >> 32) as u32 & !MARK {
@@ -99,7 +71,7 @@ pub fn take_mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: 
 #[inline(never)]
 pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
-    let slot = ASKED.slot(hash);
+    let slot = ASKED.at(hash).cast::<u64>();
     // SAFETY: both words of a slot.
     let [asked, asked_ns] = unsafe { [slot.read_volatile(), slot.add(1).read_volatile()] };
     if asked != hash {

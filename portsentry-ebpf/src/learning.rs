@@ -160,7 +160,7 @@ impl<A: Family> Learning<A> for Learner {
     #[inline(always)]
     fn settle_contact(&self, key: A, contact: &Contact, mark: u8) {
         let [high, low] = key.to_mapped().halves();
-        scan::settle_contact(high, low, u64::from(contact.packed()) | u64::from(mark) << scan::MARK_AT);
+        scan::settle_contact(high, low, u64::from(contact.packed()) | u64::from(mark) << scan::sets::MARK_AT);
     }
 
     #[inline(always)]

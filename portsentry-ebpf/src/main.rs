@@ -46,6 +46,7 @@ mod served;
 mod settings;
 mod sockets;
 mod steer;
+mod table;
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::{

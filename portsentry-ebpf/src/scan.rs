@@ -1,55 +1,36 @@
 //! The memory of scans, and what answers have shown of the addresses behind this host. Other modules decide what is
 //! noted.
 
-use core::cell::UnsafeCell;
+pub mod sets;
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     challenge::Challenged,
-    judge::{convict, first_contact, note_contact, seconds},
+    judge::{Newcomer, convict, first_contact, is_told, newcomer, note_contact, seconds},
     parse::Plain,
     scan::{
         Contact, Outcome,
         contacts::{Fate, Heard, Hearing, Judged},
         hearing::{self, ADDRESSES, NETWORKS, is_heard},
-        mark::Mark,
-        memory::{
-            Answered, ENTRANTS, Name, Places, Probation, SUSPECTS, Suspects, add, entered, find, free, note,
-            oldest, settle, settle_suspect,
-        },
-        suspect::Suspect,
+        memory::{Name, Note, Places, SUSPECTS, note, settle},
     },
 };
 
+use self::sets::{Expected, InMaps, admit_to, answered, expect};
 use crate::{
-    atomic,
     clock::now_ns,
     frame::XdpFrame,
     kernel::{Family, Kernel},
     maps,
     settings::settings,
+    table::Table,
 };
 
-/// A table in the program's own data.
-#[repr(transparent)]
-struct Table<T, const PLACES: usize>(UnsafeCell<[T; PLACES]>);
-
-// SAFETY: the words are aligned, and read and written whole.
-unsafe impl<T, const PLACES: usize> Sync for Table<T, PLACES> {}
-
-impl<T, const PLACES: usize> Table<T, PLACES> {
-    #[inline(always)]
-    fn at(&self, hash: u64) -> *mut T {
-        // SAFETY: the index is below the number of places.
-        unsafe { self.0.get().cast::<T>().byte_add(hearing::place(hash, PLACES) * size_of::<T>()) }
-    }
-}
-
 /// What answers have shown of addresses.
-static HEARD: Table<u64, ADDRESSES> = Table(UnsafeCell::new([0; ADDRESSES]));
+static HEARD: Table<u64, ADDRESSES> = Table::of(0);
 /// Time of the last answer of each network, in seconds.
-static HEARD_NETWORKS: Table<u32, NETWORKS> = Table(UnsafeCell::new([0; NETWORKS]));
+static HEARD_NETWORKS: Table<u32, NETWORKS> = Table::of(0);
 
 /// Returns what answers have shown of a destination that is asked at `now`.
 #[inline(always)]
@@ -88,203 +69,51 @@ pub fn heard<A: Address>(destination: &Heard<A>) {
     }
 }
 
-/// The sets of a source, by their numbers. Each function below is verified separately: together they would exceed the
-/// verifier's limit.
-struct InMaps {
-    suspects: u64,
-    probation: u64,
-}
-
-impl InMaps {
-    #[inline(always)]
-    fn of(name: Name) -> Self {
-        let mask = settings().scan_mask;
-        // There are twice as many sets on probation. Two of them have one lock.
-        Self { suspects: name.set(mask).into(), probation: name.set(mask << 1 | 1).into() }
-    }
-
-    /// Locks the sets. Returns `false` if another CPU is changing them.
-    #[inline(always)]
-    fn lock(&self) -> bool {
-        // SAFETY: an aligned word of a map's value.
-        suspects(self.suspects).is_some_and(|set| unsafe { atomic::swap(&raw mut (*set).lock, 1) } == 0)
-    }
-
-    #[inline(always)]
-    fn unlock(&self) {
-        if let Some(set) = suspects(self.suspects) {
-            // SAFETY: as above.
-            unsafe { atomic::swap(&raw mut (*set).lock, 0) };
-        }
-    }
-}
-
-#[inline(always)]
-fn suspects(set: u64) -> Option<*mut Suspects> {
-    maps::SCAN_SUSPECTS.get_ptr_mut(set as u32)
-}
-
-#[inline(always)]
-fn probation(set: u64) -> Option<*mut Probation> {
-    maps::SCAN_PROBATION.get_ptr_mut(set as u32)
-}
-
-impl Places for InMaps {
-    #[inline(always)]
-    fn find(&self, tag: u32, now: u32) -> usize {
-        scan_find(self.suspects, tag.into(), now.into()) as usize
-    }
-
-    #[inline(always)]
-    fn free(&self, now: u32) -> usize {
-        scan_free(self.suspects, now.into()) as usize
-    }
-
-    #[inline(always)]
-    fn entered(&self, tag: u32, now: u32) -> usize {
-        scan_entered(self.probation, tag.into(), now.into()) as usize
-    }
-
-    #[inline(always)]
-    fn oldest(&self, now: u32) -> (usize, u32) {
-        let found = scan_oldest(self.probation, now.into());
-        (found as usize % ENTRANTS, (found >> 32) as u32)
-    }
-
-    #[inline(always)]
-    fn entry(&self, place: usize) -> u64 {
-        scan_entry(self.probation, place as u64)
-    }
-
-    #[inline(always)]
-    fn enter(&mut self, place: usize, entry: u64) {
-        scan_enter(self.probation, place as u64, entry);
-    }
-
-    #[inline(always)]
-    fn begin(&mut self, place: usize, tag: u32, first: &Contact, began: u32) {
-        let at = self.suspects << 8 | place as u64;
-        scan_begin(at, tag.into(), first.packed().into(), began.into());
-    }
-
-    #[inline(always)]
-    fn add(&mut self, place: usize, contact: &Contact, now: u32, fences: bool) -> Judged {
-        let at = self.suspects << 8 | place as u64;
-        Judged::unpacked(scan_add(at, contact.packed().into(), now.into(), fences.into()))
-    }
-
-    #[inline(always)]
-    fn settle(&mut self, place: usize, answered: &Answered, now: u32) {
-        let at = self.suspects << 8 | place as u64;
-        let mark = u64::from(answered.mark.bits()) << MARK_AT;
-        scan_settle(at, u64::from(answered.contact.packed()) | mark, now.into());
-    }
-}
-
-/// See [`find`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_find(set: u64, tag: u64, now: u64) -> u64 {
-    // SAFETY: a map's value, whose fields are read whole.
-    suspects(set).map_or(SUSPECTS, |set| find(unsafe { &(*set).places }, tag as u32, now as u32)) as u64
-}
-
-/// See [`free`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_free(set: u64, now: u64) -> u64 {
-    // SAFETY: as above.
-    suspects(set).map_or(SUSPECTS, |set| free(unsafe { &(*set).places }, now as u32)) as u64
-}
-
-/// See [`entered`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_entered(set: u64, tag: u64, now: u64) -> u64 {
-    // SAFETY: as above.
-    probation(set).map_or(ENTRANTS, |set| entered(unsafe { &*set }, tag as u32, now as u32)) as u64
-}
-
-/// See [`oldest`]. The age is in the upper half.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_oldest(set: u64, now: u64) -> u64 {
-    let Some(set) = probation(set) else { return 0 };
-    // SAFETY: as above.
-    let (place, idle) = oldest(unsafe { &*set }, now as u32);
-    place as u64 | u64::from(idle) << 32
-}
-
-/// See [`Places::entry`]. Linux 6.1's verifier loses the bounds of a place that a larger function keeps.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_entry(set: u64, place: u64) -> u64 {
-    // SAFETY: a word of a map's value.
-    probation(set).map_or(0, |set| unsafe { (*set)[place as usize % ENTRANTS] })
-}
-
-/// See [`Places::enter`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_enter(set: u64, place: u64, entry: u64) -> u64 {
-    let Some(set) = probation(set) else { return 0 };
-    // SAFETY: a word of a map's value, which this CPU has locked.
-    unsafe { (*set)[place as usize % ENTRANTS] = entry };
-    1
-}
-
-/// See [`Places::begin`]. The first argument holds the set and, in the lowest octet, the place.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_begin(at: u64, tag: u64, first: u64, began: u64) -> u64 {
-    let Some(set) = suspects(at >> 8) else { return 0 };
-    let suspect = Suspect::new(tag as u32, &Contact::unpacked(first as u32), began as u32);
-    // SAFETY: a map's value, which this CPU has locked.
-    unsafe { (*set).places[at as usize % SUSPECTS] = suspect };
-    1
-}
-
-/// See [`add`]. Returns the packed result.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_add(at: u64, contact: u64, now: u64, fences: u64) -> u64 {
-    let Some(set) = suspects(at >> 8) else { return 0 };
-    // SAFETY: a map's value, which this CPU has locked.
-    let suspect = unsafe { &mut (*set).places[at as usize % SUSPECTS] };
-    add(suspect, &Contact::unpacked(contact as u32), now as u32, fences != 0).packed()
-}
-
 /// Notes a first contact of the source `key` with these halves, at `now` in seconds: see [`note`]. If
 /// another CPU is changing the same sets, the contact is lost.
 #[inline(always)]
 pub fn note_in(key: [u64; 2], contact: &Contact, (now, fences): (u32, bool)) -> Judged {
     let name = Name::of(key, settings().scan_key);
+    if let Some(added) = contact.failure()
+        && let Some(sets) = expect(name)
+        && let Some(judged) = admit(&sets, contact, now, added)
+    {
+        return judged;
+    }
     let mut sets = InMaps::of(name);
     if contact.outcome == Outcome::Served && sets.find(name.tag(), now) >= SUSPECTS || !sets.lock() {
         return Judged::NOTHING;
     }
     let noted = note(&mut sets, name.tag(), contact, now, fences);
     sets.unlock();
-    let is_full = noted.judged.fate == Fate::NoRoom;
-    if (is_full || noted.displaced != 0)
+    measure(&noted, now);
+    noted.judged
+}
+
+/// Notes the first contact of a new source, which fails and adds this score: see [`admit_to`].
+#[inline(always)]
+pub fn admit(sets: &Expected, contact: &Contact, now: u32, added: i16) -> Option<Judged> {
+    let noted = admit_to(sets, contact, (now, added))?;
+    measure(&noted, now);
+    Some(noted.judged)
+}
+
+/// Records what the memory had no room for.
+#[inline(always)]
+fn measure(noted: &Note, now: u32) {
+    if (noted.judged.fate == Fate::NoRoom || noted.displaced != 0)
         && let Some(state) = maps::SCAN_STATE.get_ptr_mut(0)
     {
         // SAFETY: a map's value. A concurrent write by another CPU may lose a measurement.
-        let state = unsafe { &mut *state };
-        if is_full {
-            state.refuse(now);
-        } else {
-            state.displace(noted.displaced, now);
-        }
+        unsafe { (*state).note(noted, now) };
     }
-    noted.judged
 }
 
 /// Number of attempts to lock a set, in which another CPU is certainly done.
 const ATTEMPTS: u32 = 64;
 
 /// Settles a contact of the source `key` with these halves, whose answer has come. `what` holds the contact and, from
-/// [`MARK_AT`] on, its question's mark.
+/// [`sets::MARK_AT`] on, its question's mark.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn settle_contact(high: u64, low: u64, what: u64) -> u64 {
@@ -306,24 +135,6 @@ pub fn settle_contact(high: u64, low: u64, what: u64) -> u64 {
     1
 }
 
-/// Position of the mark above a contact.
-pub const MARK_AT: u32 = 32;
-
-#[inline(always)]
-fn answered(what: u64) -> Answered {
-    Answered { contact: Contact::unpacked(what as u32), mark: Mark::of_bits((what >> MARK_AT) as u8) }
-}
-
-/// See [`settle_suspect`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn scan_settle(at: u64, what: u64, now: u64) -> u64 {
-    let Some(set) = suspects(at >> 8) else { return 0 };
-    // SAFETY: a map's value, which this CPU has locked.
-    settle_suspect(unsafe { &mut (*set).places[at as usize % SUSPECTS] }, &answered(what), now as u32);
-    1
-}
-
 /// Returns the packed contact of a SYN, with [`IS_CONTACT`], or 0 for none. This function and the next two are called one
 /// after another, because their stacks would add up.
 #[inline(always)]
@@ -333,15 +144,48 @@ pub fn first<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp
         .map_or(0, |contact| u64::from(contact.packed()) | IS_CONTACT)
 }
 
-const IS_CONTACT: u64 = 1 << 32;
+/// Bits of results that no judgement of a new source has.
+pub const IS_CONTACT: u64 = 1 << 32;
+pub const IS_UNDECIDED: u64 = 1 << 33;
+
+/// Notes the contact of an ordinary SYN to an unwatched port, if its source is new. Returns the packed result if the daemon
+/// is to be told of it, 0 if the SYN just passes, the packed contact with [`IS_CONTACT`] if the source may be known, and
+/// [`IS_UNDECIDED`] if the packet is another one.
+#[inline(always)]
+fn note_newcomer<A: Plain + Challenged + Family>(context: *mut xdp_md) -> u64 {
+    let context = XdpContext::new(context);
+    let kernel = Kernel::new(&context);
+    kernel.follow_clock();
+    match newcomer::<A, _, _>(&XdpFrame::<false>::new(&context), &kernel) {
+        Newcomer::Undecided => IS_UNDECIDED,
+        Newcomer::Contact(contact) => u64::from(contact.packed()) | IS_CONTACT,
+        Newcomer::Noted(judged) if is_told::<A, _>(&judged, &kernel) => judged.packed(),
+        Newcomer::Passes | Newcomer::Noted(_) => 0,
+    }
+}
+
+/// Notes the contact of a new source's IPv4 SYN.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn note_newcomer_ipv4(context: *mut xdp_md) -> u64 {
+    note_newcomer::<Ipv4>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn note_newcomer_ipv6(context: *mut xdp_md) -> u64 {
+    note_newcomer::<Ipv6>(context)
+}
 
 /// Notes the contact of a SYN. Returns the packed result if the daemon is to be told of it, otherwise 0.
 #[inline(always)]
 pub fn noted<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md, contact: u64) -> u64 {
     let context = XdpContext::new(context);
     let contact = Contact::unpacked(contact as u32);
-    let judged = note_contact::<A, _, _>(&XdpFrame::<BARE>::new(&context), &contact, &Kernel::new(&context));
-    if judged.is_told(A::VERSION) { judged.packed() } else { 0 }
+    let kernel = Kernel::new(&context);
+    let judged = note_contact::<A, _, _>(&XdpFrame::<BARE>::new(&context), &contact, &kernel);
+    if is_told::<A, _>(&judged, &kernel) { judged.packed() } else { 0 }
 }
 
 /// Reports or fences the source of a SYN.

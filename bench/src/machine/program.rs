@@ -40,6 +40,16 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Gives the map called `name` this many entries.
+    pub fn enlarge(&mut self, name: &str, entries: u32) {
+        self.maps
+            .iter_mut()
+            .filter(|(other, _)| other == name)
+            .for_each(|(_, map)| map.set_max_entries(entries));
+    }
+}
+
 /// Returns the address of a data section's value, or the number by which helpers know a map.
 pub(super) fn value_address(map: u32) -> u64 {
     u64::from(map + 1) << 24

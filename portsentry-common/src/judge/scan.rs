@@ -12,6 +12,7 @@ use super::{
     source_state::is_enforced,
 };
 use crate::{
+    address::Address,
     block::{Block, Origin},
     classify::Kind,
     counter::Counter,
@@ -28,6 +29,7 @@ use crate::{
         mark::Mark,
         suspect::period,
     },
+    settings::Settings,
 };
 
 /// Judges the source of a SYN by its first contacts, in all required steps. Other packets pass.
@@ -40,7 +42,60 @@ where
 {
     let Some(contact) = first_contact::<A, F, W>(frame, env) else { return Action::Pass };
     let judged = note_contact::<A, F, W>(frame, &contact, env);
-    if judged.is_told(A::VERSION) { convict::<A, F, W>(frame, &judged, env) } else { Action::Pass }
+    if is_told::<A, W>(&judged, env) { convict::<A, F, W>(frame, &judged, env) } else { Action::Pass }
+}
+
+/// Whether the daemon is told of a contact, or of the verdict on its source. Contacts have a rate limit.
+#[inline(always)]
+pub fn is_told<A: Address, W: FamilyMaps<A>>(judged: &Judged, env: &W) -> bool {
+    judged.is_told(A::VERSION)
+        && (judged.verdict != Verdict::None || env.try_acquire(RateLimit::Contact, env.now_ns()))
+}
+
+/// Result of [`newcomer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newcomer {
+    /// The packet is no ordinary SYN, or its port is watched: all rules decide.
+    Undecided,
+    /// The SYN passes, and makes no contact whose failure would show.
+    Passes,
+    /// The SYN passes, and makes this contact of a source that may be known: [`note_contact`] is next.
+    Contact(Contact),
+    /// The SYN passes, and the contact of its source, a new one, has been noted.
+    Noted(Judged),
+}
+
+/// Does for an ordinary SYN to an unwatched port what the other rules and [`scan`] do, with each part of the packet read
+/// once, if its source is new: a flood consists of these. Only where answers don't teach.
+#[inline(always)]
+pub fn newcomer<A, F, W>(frame: &F, env: &W) -> Newcomer
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let Ok(link) = &link(frame) else { return Newcomer::Undecided };
+    let Some((_, flow)) = ordinary_syn::<A, F>(frame, link) else { return Newcomer::Undecided };
+    let Flow { source, probe, .. } = flow;
+    if env.is_watched(probe.protocol, probe.port) {
+        return Newcomer::Undecided;
+    }
+    let relation = env.relation(source);
+    if !source.is_unicast() || relation == Relation::Exempt {
+        return Newcomer::Passes;
+    }
+    let (settings, now) = (env.settings(), seconds(env.now_ns()));
+    let key = source_key(source, relation, settings).address;
+    let Some(sets) = env.expect(key) else { return Newcomer::Undecided };
+    let Some((outcome, is_open)) = outcome(&flow, now, env) else { return Newcomer::Passes };
+    let contact = contact_of(frame, link, &flow, (outcome, is_open), env);
+    match contact.failure().and_then(|added| env.admit(sets, &contact, now, added)) {
+        Some(judged) => {
+            count_fate(&judged, env);
+            Newcomer::Noted(judged)
+        }
+        None => Newcomer::Contact(contact),
+    }
 }
 
 /// Returns the SYN in `frame`.
@@ -60,19 +115,31 @@ where
 {
     let link = &link(frame).ok()?;
     let (_, flow) = syn::<A, F>(frame, link)?;
-    let Flow { source, destination, probe } = flow;
-    if probe.kind != Kind::Syn || !source.is_unicast() {
+    if flow.probe.kind != Kind::Syn || !flow.source.is_unicast() {
         return None;
     }
-    let (outcome, is_open) = outcome(&flow, seconds(env.now_ns()), env)?;
-    Some(Contact {
-        pair: Pair::new(destination, probe.port, env.settings().scan_key),
+    let outcome = outcome(&flow, seconds(env.now_ns()), env)?;
+    Some(contact_of(frame, link, &flow, outcome, env))
+}
+
+/// Returns the contact that a SYN makes, given its outcome and whether an answer may still change it.
+#[inline(always)]
+fn contact_of<A: Plain, F: Frame, W: FamilyMaps<A>>(
+    frame: &F,
+    link: &Link,
+    &Flow { destination, probe, .. }: &Flow<A>,
+    (outcome, is_open): (Outcome, bool),
+    env: &W,
+) -> Contact {
+    let Settings { scan_key, scan_begun, .. } = *env.settings();
+    Contact {
+        pair: Pair::with(destination, probe.port, [scan_key, scan_begun]),
         outcome,
         shape: shape::<A, F>(frame, link, destination),
         is_high: probe.port > 1023,
         is_open,
         is_member: false,
-    })
+    }
 }
 
 /// Notes the contact that the SYN in `frame` makes.
@@ -83,29 +150,36 @@ where
     F: Frame,
     W: FamilyMaps<A>,
 {
-    let Some((_, flow)) = link(frame).ok().and_then(|link| syn::<A, F>(frame, &link)) else {
-        return Judged::NOTHING;
-    };
-    let relation = env.relation(flow.source);
+    let Ok(link) = link(frame) else { return Judged::NOTHING };
+    let Ok(source) = A::source(frame, &link) else { return Judged::NOTHING };
+    let relation = env.relation(source);
     if relation == Relation::Exempt {
         return Judged::NOTHING;
     }
     let (settings, now) = (env.settings(), seconds(env.now_ns()));
-    let key = source_key(flow.source, relation, settings);
+    let key = source_key(source, relation, settings);
     let judged = env.note(key.address, contact, now, settings.fences_scans());
-    match judged.fate {
-        Fate::Nothing => {}
-        Fate::Counted => env.count(Counter::FailedContacts),
-        Fate::NoRoom => env.count(Counter::ScanNoRoom),
-    }
-    if judged.added != 0 && settings.learns() {
+    count_fate(&judged, env);
+    if judged.added != 0
+        && settings.learns()
+        && let Some((_, flow)) = syn::<A, F>(frame, &link)
+    {
         let mark = Mark { score: judged.added, period: period(now), is_open: contact.is_open };
         env.mark(&Question::of(&flow), mark.bits());
     }
     judged
 }
 
-/// Reports or fences the source of the SYN in `frame`, or tells the daemon of its contact.
+#[inline(always)]
+fn count_fate<A, W: FamilyMaps<A>>(judged: &Judged, env: &W) {
+    match judged.fate {
+        Fate::Nothing => {}
+        Fate::Counted => env.count(Counter::FailedContacts),
+        Fate::NoRoom => env.count(Counter::ScanNoRoom),
+    }
+}
+
+/// Reports or fences the source of the SYN in `frame`, or tells the daemon of its contact, if [`is_told`] says so.
 #[inline(always)]
 pub fn convict<A, F, W>(frame: &F, judged: &Judged, env: &W) -> Action
 where
@@ -115,9 +189,6 @@ where
 {
     let (settings, now_ns) = (env.settings(), env.now_ns());
     let is_contact = judged.verdict == Verdict::None;
-    if is_contact && !env.try_acquire(RateLimit::Contact, now_ns) {
-        return Action::Pass;
-    }
     let Ok(link) = link(frame) else { return Action::Pass };
     let Some((datagram, flow)) = syn::<A, F>(frame, &link) else { return Action::Pass };
     let key = source_key(flow.source, env.relation(flow.source), settings);

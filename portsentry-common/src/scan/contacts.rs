@@ -36,6 +36,16 @@ pub trait Scans<A> {
     /// returned once.
     fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged;
 
+    /// The sets of a source in the memory, from [`Self::expect`].
+    type Expected;
+
+    /// Returns the sets of the source `key`, which are needed soon, and begins to load them. `None` if there are none.
+    fn expect(&self, key: A) -> Option<Self::Expected>;
+
+    /// Notes the first contact, which failed and adds this score, of a source that these sets don't hold. Returns `None`
+    /// if they may hold it.
+    fn admit(&self, sets: Self::Expected, contact: &Contact, now: u32, added: i16) -> Option<Judged>;
+
     /// Returns what answers have shown of a destination that is asked at `now`.
     fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing;
 

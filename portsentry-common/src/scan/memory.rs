@@ -9,8 +9,8 @@
 mod entry;
 
 use bytemuck::{Pod, Zeroable};
-use entry::{age, entered_by, entry, settle_entry};
-pub use entry::{idle, is_tagged};
+use entry::{PLACE_BITS, age, age_of_rank, entered_by, rank, settle_entry, tag_apart};
+pub use entry::{entry, idle, is_tagged};
 
 use super::{
     Contact, Outcome, Verdict,
@@ -66,6 +66,8 @@ pub fn sets_in(bytes: u64) -> u32 {
     1 << sets.ilog2()
 }
 
+const _: () = assert!(size_of::<Suspects>() == 192 && 1 << PLACE_BITS == ENTRANTS);
+
 /// The smallest number of sets.
 pub const FEWEST: u32 = 1 << 8;
 
@@ -75,6 +77,11 @@ pub const FEWEST: u32 = 1 << 8;
 pub struct Suspects {
     /// 1 while a CPU changes the set, or the sets on probation that lead to it.
     pub lock: u64,
+    /// The tags of the places. If none is a source's, it is no suspect: this cache line shows it. A tag may outlast its
+    /// suspect.
+    pub tags: [u32; SUSPECTS],
+    /// Always 0. The set fills three cache lines.
+    pub reserved: u64,
     /// The places.
     pub places: [Suspect; SUSPECTS],
 }
@@ -206,14 +213,9 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, fe
     let Some(added) = contact.failure() else { return other(Judged::NOTHING) };
     let entrant = places.entered(tag, now);
     if entrant >= ENTRANTS {
-        let (place, idle) = places.oldest(now);
-        if idle < PROBATION {
-            places.enter(ENTRANTS - 1, entry(tag, contact, now));
-            return other(Judged { fate: Fate::NoRoom, added, ..Judged::NOTHING });
-        }
+        let (place, admission) = admit(places.oldest(now));
         places.enter(place, entry(tag, contact, now));
-        let displaced = if idle == u32::MAX { 0 } else { idle };
-        return Note { displaced, ..other(Judged { fate: Fate::Counted, added, ..Judged::NOTHING }) };
+        return admission.note(added);
     }
     let entry = places.entry(entrant);
     let first = Contact { is_member: contact.is_member, ..entered_by(entry) };
@@ -228,6 +230,36 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, fe
     places.begin(place, tag, &first, began);
     places.enter(entrant, 0);
     Note { is_suspect: true, ..other(places.add(place, contact, now, fences)) }
+}
+
+/// How a newcomer was put on probation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Whether it has a term.
+    pub has_room: bool,
+    /// Age of the entry that it displaced, or 0.
+    pub displaced: u32,
+}
+
+impl Admission {
+    /// Returns the result of noting the newcomer's contact, which added this score.
+    #[inline(always)]
+    #[must_use]
+    pub fn note(self, added: i16) -> Note {
+        let fate = if self.has_room { Fate::Counted } else { Fate::NoRoom };
+        let judged = Judged { fate, added, ..Judged::NOTHING };
+        Note { judged, is_suspect: false, displaced: self.displaced }
+    }
+}
+
+/// Returns the place on probation for a newcomer, given that of the oldest entry with a term, and its age.
+#[inline(always)]
+#[must_use]
+pub fn admit((place, idle): (usize, u32)) -> (usize, Admission) {
+    if idle < PROBATION {
+        return (ENTRANTS - 1, Admission { has_room: false, displaced: 0 });
+    }
+    (place, Admission { has_room: true, displaced: if idle == u32::MAX { 0 } else { idle } })
 }
 
 /// Adds a contact to a suspect: see [`Suspect::add_where`].
@@ -308,14 +340,38 @@ pub fn entered(probation: &Probation, tag: u32, now: u32) -> usize {
 #[inline(always)]
 #[must_use]
 pub fn oldest(probation: &Probation, now: u32) -> (usize, u32) {
-    let mut best = (0, 0);
-    for (place, it) in probation.iter().enumerate().take(ENTRANTS - 1) {
-        let idle = idle(*it, now);
-        if idle >= best.1 {
-            best = (place, idle);
+    oldest_by(probation, now, u64::max)
+}
+
+/// Does the same, given a function that returns the greater of two numbers below 2^32. The kernel program has one without a
+/// branch, which random ages would mislead.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a place's number")]
+pub fn oldest_by(probation: &Probation, now: u32, max: impl Fn(u64, u64) -> u64) -> (usize, u32) {
+    const PLACES: usize = ENTRANTS - 1;
+    for place in (0..PLACES).rev() {
+        if probation[place] == 0 {
+            return (place, u32::MAX);
         }
     }
-    best
+    let ranks = (0..).zip(&probation[..PLACES]).map(|(place, it)| rank(*it, now) | place);
+    let best = ranks.fold(0, max);
+    ((best % ENTRANTS as u64) as usize, age_of_rank(best))
+}
+
+/// Whether a place on probation may be the one of the source with this tag, whatever the entry's age.
+#[inline(always)]
+#[must_use]
+pub fn may_hold(probation: &Probation, tag: u32) -> bool {
+    probation.iter().fold(0, |found, it| found | tag_apart(*it, tag).wrapping_sub(1)) >> (u64::BITS - 1) != 0
+}
+
+/// Whether a suspect may have this tag.
+#[inline(always)]
+#[must_use]
+pub fn may_suspect(tags: &[u32; SUSPECTS], tag: u32) -> bool {
+    tags.iter().fold(0, |found, it| found | u64::from(it ^ tag).wrapping_sub(1)) >> (u64::BITS - 1) != 0
 }
 
 /// Returns the set for a hash.

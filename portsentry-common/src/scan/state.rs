@@ -2,7 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::memory::{OLDEST, PROBATION};
+use super::{
+    contacts::Fate,
+    memory::{Note, OLDEST, PROBATION},
+};
 
 /// Length of a period of measurement, in seconds.
 pub const PERIOD: u32 = PROBATION;
@@ -40,6 +43,16 @@ pub struct Horizon {
 }
 
 impl State {
+    /// Records the result of noting a contact.
+    #[inline(always)]
+    pub fn note(&mut self, noted: &Note, now: u32) {
+        if noted.judged.fate == Fate::NoRoom {
+            self.refuse(now);
+        } else if noted.displaced != 0 {
+            self.displace(noted.displaced, now);
+        }
+    }
+
     /// Records that a newcomer displaced an entry of this age.
     #[inline(always)]
     pub fn displace(&mut self, age: u32, now: u32) {

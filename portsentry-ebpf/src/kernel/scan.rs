@@ -7,17 +7,37 @@ use portsentry_common::{
     scan::{
         Contact,
         contacts::{Heard, Hearing, Judged, Scans},
+        memory::Name,
     },
 };
 
 use super::{Family, Kernel};
-use crate::{learned, maps, scan};
+use crate::{
+    learned, maps,
+    scan::{
+        self,
+        sets::{Expected, expect},
+    },
+    settings::settings,
+};
 
 impl<A: Family> Scans<A> for Kernel<'_> {
     #[inline(always)]
     fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged {
         let [high, low] = key.to_mapped().halves();
         scan::note_in([high, low], contact, (now, fences))
+    }
+
+    type Expected = Expected;
+
+    #[inline(always)]
+    fn expect(&self, key: A) -> Option<Expected> {
+        expect(Name::of(key.to_mapped().halves(), settings().scan_key))
+    }
+
+    #[inline(always)]
+    fn admit(&self, sets: Expected, contact: &Contact, now: u32, added: i16) -> Option<Judged> {
+        scan::admit(&sets, contact, now, added)
     }
 
     #[inline(always)]

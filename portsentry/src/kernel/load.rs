@@ -44,15 +44,17 @@ impl Load {
             }
         }
         drop_renamed(&pins)?;
-        let clock = Clock::measure()?;
-        self.settings.jiffy_ns = clock.jiffy_ns;
-        self.settings.first_jiffy = clock.first_jiffy;
-        self.settings = self.settings.paced();
+        if self.settings.jiffy_ns == 0 {
+            let clock = Clock::measure()?;
+            self.settings.jiffy_ns = clock.jiffy_ns;
+            self.settings.first_jiffy = clock.first_jiffy;
+        }
         self.settings.question_key = learned::random_key()?;
         self.settings.scan_mask = self.scan_sets - 1;
         if self.settings.scan_key == 0 {
             self.settings.scan_key = scan::key(&pins)?;
         }
+        self.settings = self.settings.paced();
         let types = if self.settings.accepts() { fs::read(BTF).unwrap_or_default() } else { Vec::new() };
         let accept = accept::function(&types);
         let mut why_forwarded =

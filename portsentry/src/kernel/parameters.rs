@@ -15,7 +15,7 @@ use crate::{
 /// Parameters of a load.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Its read-only settings; the clock is filled in here.
+    /// Its read-only settings. Unless a clock is given, it is measured.
     pub settings: Settings,
     /// Entries of each blocked map.
     pub max_blocked: u32,

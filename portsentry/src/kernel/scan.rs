@@ -125,7 +125,12 @@ impl ScanMemory {
 
     /// Returns the memory's horizon.
     pub fn horizon(&self) -> Result<Horizon, Error> {
-        Ok(read(&self.state)?.horizon(seconds()))
+        Ok(self.state()?.horizon(seconds()))
+    }
+
+    /// Returns the state of the memory.
+    pub fn state(&self) -> Result<State, Error> {
+        read(&self.state)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The memory of questions, learned ports and scans.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
@@ -9,7 +9,10 @@ use std::{
 use portsentry_common::{
     classify::Protocol,
     failures::Failures,
-    scan::memory::{Probation, Suspects},
+    scan::{
+        memory::{Probation, Suspects},
+        state::State,
+    },
 };
 
 pub(super) type Port = (Protocol, SocketAddr);
@@ -24,6 +27,16 @@ pub(super) struct Memory {
     pub(super) failures: RefCell<HashMap<IpAddr, Failures>>,
 }
 
+impl Memory {
+    /// Forgets the questions, and what answers have shown of addresses.
+    pub(super) fn forget_questions(&mut self) {
+        self.asked.take();
+        self.scans.heard.take();
+        self.scans.networks.take();
+        self.scans.marks.take();
+    }
+}
+
 /// Sets of sources by their numbers, and words about destinations by their places.
 #[derive(Debug, Default)]
 pub(super) struct Scans {
@@ -31,5 +44,6 @@ pub(super) struct Scans {
     pub(super) probation: RefCell<HashMap<u32, Probation>>,
     pub(super) heard: RefCell<BTreeMap<usize, u64>>,
     pub(super) networks: RefCell<BTreeMap<usize, u32>>,
+    pub(super) state: Cell<State>,
     pub(super) marks: RefCell<HashMap<(SocketAddr, Port), u8>>,
 }

@@ -36,7 +36,8 @@ pub fn idle(entrant: u64, now: u32) -> u32 {
 
 /// Returns the entry of a source with this tag, whose contact failed.
 #[inline(always)]
-pub(super) fn entry(tag: u32, contact: &Contact, now: u32) -> u64 {
+#[must_use]
+pub fn entry(tag: u32, contact: &Contact, now: u32) -> u64 {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     u64::from(tag >> TAG_REST) << TAG_SHIFT
         | flag(contact.is_open, IS_OPEN)
@@ -77,4 +78,27 @@ pub(super) fn pair(entrant: u64) -> Pair {
 #[inline(always)]
 pub(super) fn age(entrant: u64, now: u32) -> u32 {
     (u64::from(now / TICK).wrapping_sub(entrant & TIME) & TIME) as u32 * TICK
+}
+
+/// Bits of the place's number in a [`rank`].
+pub(super) const PLACE_BITS: u32 = 3;
+
+/// Returns a number that is the greater the longer ago the entry was made. The lowest bits are 0.
+#[inline(always)]
+pub(super) fn rank(entrant: u64, now: u32) -> u64 {
+    const TOP: u32 = u64::BITS - TIME.count_ones();
+    u64::from(now / TICK).wrapping_sub(entrant) << TOP >> (TOP - PLACE_BITS)
+}
+
+/// Returns the age in a rank, in seconds.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it has 16 bits")]
+pub(super) fn age_of_rank(rank: u64) -> u32 {
+    (rank >> PLACE_BITS) as u32 * TICK
+}
+
+/// Returns 0 if the entry has this tag, otherwise a small number.
+#[inline(always)]
+pub(super) fn tag_apart(entrant: u64, tag: u32) -> u64 {
+    entrant >> TAG_SHIFT ^ u64::from(tag >> TAG_REST)
 }

@@ -2,6 +2,8 @@ mod waiting;
 
 use std::{vec, vec::Vec};
 
+use proptest::prelude::*;
+
 use super::{entry::TICK, *};
 use crate::scan::{Pair, Shape};
 
@@ -19,6 +21,17 @@ enum Noted {
     NoRoom,
 }
 
+fn contact(pair: u32) -> Contact {
+    Contact {
+        pair: Pair::from_bits(pair),
+        outcome: Outcome::Silent,
+        shape: Shape::Ordinary,
+        is_high: false,
+        is_member: false,
+        is_open: false,
+    }
+}
+
 struct Tables {
     probation: Vec<Probation>,
     suspects: Vec<[Suspect; SUSPECTS]>,
@@ -30,14 +43,7 @@ impl Tables {
     }
 
     fn note(&mut self, source: u64, pair: u32, now: u32) -> Noted {
-        let contact = Contact {
-            pair: Pair::from_bits(pair),
-            outcome: Outcome::Silent,
-            shape: Shape::Ordinary,
-            is_high: false,
-            is_member: false,
-            is_open: false,
-        };
+        let contact = contact(pair);
         let mut memory = Memory { probation: &mut self.probation, suspects: &mut self.suspects, key: 5 };
         let Note { judged, is_suspect, .. } = memory.note(source, &contact, now);
         match judged.fate {
@@ -117,4 +123,37 @@ fn a_verdict_keeps_its_place_for_a_day() {
     tables.note(9, 0, later);
     assert_eq!(tables.note(9, 1, later), Noted::Suspected(Verdict::None), "a suspect's term is over");
     assert!(tables.suspects[0].iter().any(|it| it.failed == 7), "the fenced one stays");
+}
+
+fn entries() -> impl Strategy<Value = Vec<(u32, u32)>> {
+    prop::collection::vec((0..4_u32, 0..200_000_u32), ENTRANTS)
+}
+
+proptest! {
+    /// The kernel program looks for a newcomer's place in another way than [`note`] is written.
+    #[test]
+    fn a_newcomer_gets_a_free_place_or_the_oldest(entries in entries(), now in 200_000..300_000_u32, tag: u32) {
+        let contact = Contact { shape: Shape::Bare, ..contact(5) };
+        let mut set = Probation::default();
+        for (it, (which, at)) in set.iter_mut().zip(&entries) {
+            *it = if *which == 0 { 0 } else { entry(which << 13 | 1, &contact, *at) };
+        }
+        let (place, age) = oldest(&set, now);
+        let ages = set.map(|it| idle(it, now));
+        let oldest = *ages[..ENTRANTS - 1].iter().max().expect("some");
+        prop_assert_eq!((ages[place], age), (oldest, oldest), "{:?}", ages);
+        prop_assert!(place < ENTRANTS - 1);
+        for tag in [tag, 1, 1 << 13 | 1, 2 << 13 | 1] {
+            let is_held = set.iter().any(|it| is_tagged(*it, tag));
+            prop_assert!(!is_held || may_hold(&set, tag));
+            let is_free = set.contains(&0);
+            prop_assert!(is_held || is_free || !may_hold(&set, tag));
+        }
+    }
+
+    #[test]
+    fn a_suspects_tag_is_found(tags: [u32; SUSPECTS], at in 0..SUSPECTS, other: u32) {
+        prop_assert!(may_suspect(&tags, tags[at]));
+        prop_assert_eq!(may_suspect(&tags, other), tags.contains(&other));
+    }
 }

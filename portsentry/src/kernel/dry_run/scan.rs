@@ -16,6 +16,16 @@ impl<A> Scans<A> for DryRun {
         Judged::NOTHING
     }
 
+    type Expected = ();
+
+    fn expect(&self, _: A) -> Option<()> {
+        None
+    }
+
+    fn admit(&self, (): (), _: &Contact, _: u32, _: i16) -> Option<Judged> {
+        None
+    }
+
     fn hear(&self, _: &Heard<A>, _: u32) -> Hearing {
         Hearing::Unheard
     }

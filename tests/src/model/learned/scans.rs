@@ -62,10 +62,25 @@ impl Model {
 
 impl<A: Address> Scans<A> for Model {
     fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged {
-        self.in_sets(key, |suspects, probation, tag| {
+        let noted = self.in_sets(key, |suspects, probation, tag| {
             let mut sets = Sets { suspects: &mut suspects.places, probation };
-            note(&mut sets, tag, contact, now, fences).judged
-        })
+            note(&mut sets, tag, contact, now, fences)
+        });
+        let mut state = self.learned.scans.state.get();
+        state.note(&noted, now);
+        self.learned.scans.state.set(state);
+        noted.judged
+    }
+
+    type Expected = ();
+
+    fn expect(&self, _: A) -> Option<()> {
+        None
+    }
+
+    /// Every source takes the general way.
+    fn admit(&self, (): (), _: &Contact, _: u32, _: i16) -> Option<Judged> {
+        None
     }
 
     fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing {
