@@ -118,6 +118,26 @@ pub fn is_ignored(kind: Kind) -> Expected {
     Expected { action: Action::Pass, told: Some((kind, Verdict::Ignored, 0)), counted, prefix: 0 }
 }
 
+/// Passes, as the failed first contact of its source.
+#[must_use]
+pub fn fails() -> Expected {
+    passes_as(Counter::FailedContacts)
+}
+
+/// The same, with which the source is reported for this number of failures.
+#[must_use]
+pub fn fails_and_is_told(failures: u32) -> Expected {
+    let counted = vec![Counter::FailedContacts, Counter::ScanReports, Counter::Reported];
+    Expected { told: Some((Kind::Syn, Verdict::Report, failures)), counted, ..passes() }
+}
+
+/// Dropped: the failed first contact with which the source is fenced, for this number of failures.
+#[must_use]
+pub fn fails_and_fences(failures: u32) -> Expected {
+    let counted = vec![Counter::FailedContacts, Counter::ScanFences, Counter::Fenced, Counter::Reported];
+    Expected { action: Action::Drop, told: Some((Kind::Syn, Verdict::Fence, failures)), counted, prefix: 0 }
+}
+
 impl Expected {
     /// The same outcome for a source blocked by its network, with a prefix of this length.
     #[must_use]

@@ -1,6 +1,6 @@
 //! All judges of frames, in the same state.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use crate::{
     kernel::InKernel,
@@ -38,6 +38,20 @@ impl Judges {
             assert_eq!(kernel, oracle.judge(frame), "kernel and oracle: {what:?}");
         }
         kernel
+    }
+
+    /// Lets time pass for all judges.
+    pub fn pass_time(&mut self, by: Duration) {
+        self.kernel.pass_time(by);
+        self.model.pass_time(by);
+        if let Some(oracle) = &mut self.oracle {
+            oracle.pass_time(by);
+        }
+    }
+
+    /// Returns the kernel program and the model.
+    pub const fn two(&mut self) -> (&mut InKernel, &mut Model) {
+        (&mut self.kernel, &mut self.model)
     }
 
     /// Judges a frame that goes out. Returns whether it leaves, and the sorted names of the counters that grew.

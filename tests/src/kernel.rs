@@ -7,10 +7,11 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use portsentry::{
-    kernel::{Bound, BoundSocket, Kernel, Load, Pins, Ring, Watched, monotonic_ns},
+    kernel::{Bound, BoundSocket, Clock, Kernel, Load, Pins, Ring, Watched, monotonic_ns},
     policy::Sighting,
 };
 use portsentry_common::{
@@ -37,8 +38,12 @@ pub struct InKernel {
     kernel: Kernel,
     ring: Ring,
     counters: Counters,
+    scenario: Scenario,
+    /// Time by which the program's clock is ahead.
+    ahead: Duration,
+    pins: Pins,
     // Dropped last, after the maps are closed.
-    _pins: PinDirectory,
+    _directory: PinDirectory,
 }
 
 impl InKernel {
@@ -47,44 +52,33 @@ impl InKernel {
     pub fn new(scenario: &Scenario) -> Self {
         let directory = PinDirectory::new();
         let pins = Pins::open(&directory.0).expect("a directory for pins");
-        let load = Load {
-            settings: Settings { keeps_served: 1, ..scenario.settings },
-            max_blocked: scenario.max_blocked,
-            max_networks: 1024,
-            max_addresses: 1024,
-            max_fenced: 4096,
-            max_sources: 1 << 16,
-            max_served: 1 << 16,
-            scan_sets: scenario.settings.scan_mask + 1,
-            ring_size: scenario.ring_size,
-            debug: false,
-        };
-        let (mut kernel, ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
-        for (map, protocol, is_watched) in [
-            (Watched::ListedTcp, Tcp, test_host::is_listed as fn(Protocol, u16) -> bool),
-            (Watched::ListedUdp, Udp, test_host::is_listed),
-            (Watched::AdvancedTcp, Tcp, test_host::is_advanced),
-            (Watched::AdvancedUdp, Udp, test_host::is_advanced),
-            (Watched::ExcludedTcp, Tcp, test_host::is_excluded),
-        ] {
-            kernel.watch(map, &bitmap(|port| is_watched(protocol, port))).expect("a bitmap is written");
-        }
-        let local = test_host::local().into_iter().map(|(network, locality)| (network, locality as u32));
-        kernel.local.replace(&local.collect()).expect("localities are written");
-        let ignored = test_host::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
-        let neighbours = test_host::neighbours().into_iter().map(|network| (network, NEIGHBOUR));
-        kernel.ignored.replace(&ignored.chain(neighbours).collect()).expect("ignored networks are written");
+        let (mut kernel, ring) = load(scenario, &pins, Duration::ZERO);
         for (source, block) in &scenario.blocked {
             kernel.blocked.insert(*source, block).expect("a block is written");
         }
-        kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
-        set_up(kernel.bound.as_mut().expect("a table of bound ports"), scenario);
         kernel.settle_gates().expect("the gates are filled");
         for sent in &scenario.sent {
             send(&mut kernel, sent);
         }
         let counters = kernel.counters().expect("counters are read");
-        Self { kernel, ring, counters, _pins: directory }
+        let (scenario, ahead) = (scenario.clone(), Duration::ZERO);
+        Self { kernel, ring, counters, scenario, ahead, pins, _directory: directory }
+    }
+
+    /// Lets time pass: a program whose clock is further ahead takes over the maps. Questions and what answers have shown are
+    /// forgotten, as after every restart.
+    pub fn pass_time(&mut self, by: Duration) {
+        self.ahead += by;
+        (self.kernel, self.ring) = load(&self.scenario, &self.pins, self.ahead);
+        self.kernel.settle_gates().expect("the gates are filled");
+        self.counters = self.kernel.counters().expect("counters are read");
+    }
+
+    /// Returns the time of the program's clock in seconds.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        let now = Duration::from_nanos(monotonic_ns().unsigned_abs()) + self.ahead;
+        u32::try_from(now.as_secs()).expect("less than a century")
     }
 
     /// Returns the program's maps, mutable.
@@ -160,11 +154,53 @@ impl Judge for InKernel {
     }
 }
 
+/// Loads the program with a clock that is ahead, and fills the maps that the scenario determines.
+fn load(scenario: &Scenario, pins: &Pins, ahead: Duration) -> (Kernel, Ring) {
+    let clock = Clock::measure().expect("the length of a tick");
+    let ticks = u64::try_from(ahead.as_nanos()).expect("less than centuries") / clock.jiffy_ns;
+    let load = Load {
+        settings: Settings {
+            keeps_served: 1,
+            jiffy_ns: clock.jiffy_ns,
+            first_jiffy: clock.first_jiffy.wrapping_sub(ticks),
+            ..scenario.settings
+        },
+        max_blocked: scenario.max_blocked,
+        max_networks: 1024,
+        max_addresses: 1024,
+        max_fenced: 4096,
+        max_sources: 1 << 16,
+        max_served: 1 << 16,
+        scan_sets: scenario.settings.scan_mask + 1,
+        ring_size: scenario.ring_size,
+        debug: false,
+    };
+    let (mut kernel, ring) = load.load(pins.clone()).unwrap_or_else(|error| panic!("{error}"));
+    for (map, protocol, is_watched) in [
+        (Watched::ListedTcp, Tcp, test_host::is_listed as fn(Protocol, u16) -> bool),
+        (Watched::ListedUdp, Udp, test_host::is_listed),
+        (Watched::AdvancedTcp, Tcp, test_host::is_advanced),
+        (Watched::AdvancedUdp, Udp, test_host::is_advanced),
+        (Watched::ExcludedTcp, Tcp, test_host::is_excluded),
+    ] {
+        kernel.watch(map, &bitmap(|port| is_watched(protocol, port))).expect("a bitmap is written");
+    }
+    let local = test_host::local().into_iter().map(|(network, locality)| (network, locality as u32));
+    kernel.local.replace(&local.collect()).expect("localities are written");
+    let ignored = test_host::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
+    let neighbours = test_host::neighbours().into_iter().map(|network| (network, NEIGHBOUR));
+    kernel.ignored.replace(&ignored.chain(neighbours).collect()).expect("ignored networks are written");
+    kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
+    let now_ns = monotonic_ns().unsigned_abs() + u64::try_from(ahead.as_nanos()).expect("as above");
+    set_up(kernel.bound.as_mut().expect("a table of bound ports"), scenario, now_ns);
+    (kernel, ring)
+}
+
 /// Sets the stamps of the scenario's table to the current time, or to eight seconds ago, which even a freshly
 /// booted machine has reached.
-fn set_up(bound: &mut Bound, scenario: &Scenario) {
+fn set_up(bound: &mut Bound, scenario: &Scenario, now_ns: u64) {
     const FIRST_DEVICE: u32 = 100;
-    let now = stamp(monotonic_ns().unsigned_abs());
+    let now = stamp(now_ns);
     let [grace, old] = [2, 8].map(|seconds| now.saturating_sub(seconds * PER_SECOND));
     let socket = |protocol, at: SocketAddr, device, is_connected| BoundSocket {
         protocol,

@@ -3,6 +3,7 @@
 mod above;
 mod blocked;
 mod chapter;
+mod contacts;
 mod counting;
 mod ends;
 mod fenced;
@@ -45,5 +46,6 @@ pub fn chapters() -> Vec<Chapter> {
         .chain(above::chapters())
         .chain(open::chapters())
         .chain(sent::chapters())
+        .chain(contacts::chapters())
         .collect()
 }

@@ -1,6 +1,9 @@
 //! Failed first contacts: kernel program, model and oracle agree on them, and the rules hold in a few stories.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use fastrand::Rng;
 use portsentry::policy::Sighting;
@@ -37,11 +40,6 @@ fn scanning(settings: &mut Settings) {
     settings.remembers = 0;
 }
 
-/// Returns the judges. The oracle has no first contacts with hosts behind, whose answers are learned from.
-fn judges(scenario: &Scenario) -> Judges {
-    if scenario.settings.learns() { Judges::without_oracle(scenario) } else { Judges::new(scenario) }
-}
-
 fn judge(judges: &mut Judges, packet: &Packet) -> Outcome {
     judges.judge(&packet.frame(0), packet)
 }
@@ -57,7 +55,7 @@ fn story(change: impl FnOnce(&mut Settings), tell: impl FnOnce(&mut Judges) + Se
         scanning(settings);
         change(settings);
     });
-    with_sockets(&test_host::sockets(), || tell(&mut judges(&scenario)));
+    with_sockets(&test_host::sockets(), || tell(&mut Judges::new(&scenario)));
 }
 
 const CLIENT: &str = "192.0.2.61:40000";
@@ -99,7 +97,7 @@ const CLIENTS: [&str; 7] = [
 
 fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
     const STEPS: usize = 250;
-    let mut judges = judges(scenario);
+    let mut judges = Judges::new(scenario);
     let mut reached = BTreeSet::new();
     for _ in 0..STEPS {
         let client = random.choice(CLIENTS).expect("a client");
@@ -122,20 +120,28 @@ fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
     reached
 }
 
-/// Otherwise the oracle, which has sets without hashes, would find more.
+/// Returns those of `hosts` that aren't taken for earlier ones. The oracle, which has sets without hashes, would count the
+/// others, too.
+fn unmistaken(hosts: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut set = 0_u64;
+    let is_new = |at: &SocketAddr| {
+        let marks = match at.ip() {
+            IpAddr::V4(address) => Pair::new(Ipv4::from(address), at.port(), KEY).marks(),
+            IpAddr::V6(address) => Pair::new(Ipv6::from(address), at.port(), KEY).marks(),
+        };
+        let is_new = set & marks != marks;
+        set |= marks;
+        is_new
+    };
+    hosts.filter(is_new).collect()
+}
+
 #[test]
 fn no_pair_is_taken_for_another() {
-    for version in [4, 6] {
-        let pairs = HOSTS.map(|host| host.parse::<SocketAddr>().expect("an address and port")).into_iter();
-        let mut set = 0_u64;
-        for at in pairs.filter(|at| at.is_ipv4() == (version == 4)) {
-            let pair = match at.ip() {
-                std::net::IpAddr::V4(address) => Pair::new(Ipv4::from(address), at.port(), KEY),
-                std::net::IpAddr::V6(address) => Pair::new(Ipv6::from(address), at.port(), KEY),
-            };
-            assert_ne!(set & pair.marks(), pair.marks(), "{at}");
-            set |= pair.marks();
-        }
+    let hosts = HOSTS.map(|host| host.parse::<SocketAddr>().expect("an address and port"));
+    for is_ipv4 in [true, false] {
+        let hosts: Vec<_> = hosts.into_iter().filter(|at| at.is_ipv4() == is_ipv4).collect();
+        assert_eq!(unmistaken(hosts.iter().copied()), hosts);
     }
 }
 
@@ -214,30 +220,31 @@ fn segment(host: &str, client: &str, flags: u8, sequence: u32) -> Vec<u8> {
 #[test]
 fn silent_addresses_behind_count_and_an_answer_takes_them_back() {
     story(observing, |judges| {
-        let ask = |judges: &mut Judges, client: &str, last: u8| {
-            judge(judges, &syn(client, &format!("203.0.113.{last}:22"))).counted
-        };
-        let unheard = ask(judges, CLIENT, 20);
+        const MANY: usize = 14;
+        let ask = |judges: &mut Judges, client: &str, host: &str| judge(judges, &syn(client, host)).counted;
+        let unheard = ask(judges, CLIENT, "203.0.113.20:22");
         assert!(!unheard.contains_key("failed_contacts"), "no answer has been seen: {unheard:?}");
         let other = "192.0.2.99:40000";
-        ask(judges, other, 9);
+        ask(judges, other, "203.0.113.9:22");
         judges.leave(&segment("203.0.113.9:22", other, RST | ACK, 0), true);
         // The first client's addresses refuse in the end, those of the second one accept.
         for (client, first, flags) in [(CLIENT, 21, RST | ACK), ("192.0.2.62:40000", 121, SYN | ACK)] {
+            let hosts = (first..first + 90).map(|last| SocketAddr::from(([203, 0, 113, last], 22)));
+            let hosts: Vec<_> = unmistaken(hosts).iter().take(MANY).map(SocketAddr::to_string).collect();
             let mut failed = 0;
-            for last in first..first + 19 {
-                let counted = ask(judges, client, last);
+            for host in &hosts[..MANY - 1] {
+                let counted = ask(judges, client, host);
                 failed += counted.get("failed_contacts").copied().unwrap_or_default();
                 assert!(
                     !counted.contains_key("scan_reports") && !counted.contains_key("scan_fences"),
-                    "{last}: their answers may still come: {counted:?}"
+                    "{host}: their answers may still come: {counted:?}"
                 );
             }
-            assert!(failed >= 6, "{client}: {failed} of 19 counted");
-            for last in first..first + 19 {
-                judges.leave(&segment(&format!("203.0.113.{last}:22"), client, flags, 0), true);
+            assert!(failed >= 6, "{client}: {failed} counted");
+            for host in &hosts[..MANY - 1] {
+                judges.leave(&segment(host, client, flags, 0), true);
             }
-            let counted = ask(judges, client, first + 19);
+            let counted = ask(judges, client, &hosts[MANY - 1]);
             let is_scanner = ["scan_reports", "scan_fences"].map(|verdict| counted.contains_key(verdict));
             assert_eq!(is_scanner, [false, flags == RST | ACK], "{client}: {counted:?}");
         }

@@ -95,6 +95,7 @@ mod restarts;
 mod review;
 mod sandbox;
 mod scan_detection;
+mod scan_memory;
 mod scan_results;
 mod scans;
 mod served;

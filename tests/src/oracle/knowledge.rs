@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -15,7 +16,8 @@ use portsentry_common::{
 };
 
 use super::{
-    memory::{Contacts, Learned},
+    contacts::Contacts,
+    memory::{Heard, Learned},
     seen::Seen,
 };
 use crate::{scenario::Scenario, test_host};
@@ -29,14 +31,16 @@ pub struct Oracle {
     /// Includes expired blocks, as the map does.
     pub(super) blocked: BTreeMap<IpAddr, Block>,
     pub(super) now_ns: u64,
-    pub(super) fenced: BTreeSet<IpAddr>,
+    /// The ends of fences, in nanoseconds.
+    pub(super) fenced: BTreeMap<IpAddr, u64>,
     pub(super) fences_left: u32,
     /// For each source, the number of addresses and ports that it has probed, and the last of them.
     pub(super) probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     pub(super) told: BTreeSet<(IpAddr, u16, u8)>,
     pub(super) learned: Learned,
-    /// The failed first contacts of each source.
+    /// The first contacts of each source.
     pub(super) contacts: BTreeMap<IpAddr, Contacts>,
+    pub(super) heard: Heard,
 }
 
 impl Oracle {
@@ -48,14 +52,22 @@ impl Oracle {
             ignored: test_host::ignored().into_keys().collect(),
             blocked: scenario.blocked.iter().copied().collect(),
             now_ns: monotonic_ns().unsigned_abs(),
-            fenced: BTreeSet::new(),
+            fenced: BTreeMap::new(),
             fences_left: scenario.settings.fence_rate,
             probed: BTreeMap::new(),
             told: BTreeSet::new(),
             learned: Learned::default(),
             contacts: BTreeMap::new(),
+            heard: Heard::default(),
             scenario: scenario.clone(),
         }
+    }
+
+    /// Lets time pass. A new program takes over the maps, so that questions are forgotten.
+    pub fn pass_time(&mut self, by: Duration) {
+        self.now_ns += u64::try_from(by.as_nanos()).expect("a time");
+        self.learned.asked.clear();
+        self.heard = Heard::default();
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -103,7 +115,7 @@ impl Oracle {
     }
 
     pub(super) fn is_fenced(&self, source: IpAddr) -> bool {
-        self.fenced.contains(&self.held(source).0)
+        self.fenced.get(&self.held(source).0).is_some_and(|until_ns| *until_ns > self.now_ns)
     }
 
     pub(super) fn is_ignored(&self, source: IpAddr) -> bool {

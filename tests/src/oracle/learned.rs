@@ -102,6 +102,9 @@ impl Oracle {
             return (true, counted);
         }
         if self.learned.asked.remove(&(client, port)) {
+            if port.0 == Protocol::Tcp {
+                self.settle(client, port.1, is_refusal);
+            }
             if !is_refusal {
                 self.learned.refused.remove(&port);
                 counted.extend(self.learned.served.insert(port).then_some("learned_served"));

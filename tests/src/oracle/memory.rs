@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use ipnet::IpNet;
 use portsentry_common::classify::Protocol;
 
 pub(super) type Port = (Protocol, SocketAddr);
@@ -28,11 +29,18 @@ pub(super) struct Failed {
     pub(super) served: BTreeSet<SocketAddr>,
 }
 
-/// A source's failed first contacts.
+/// An address, and a port or 0.
+pub(super) type Address = (IpAddr, u16);
+
+/// What answers have shown of addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Contacts {
-    pub(super) failed: BTreeSet<SocketAddr>,
-    pub(super) score: f64,
-    pub(super) is_reported: bool,
-    pub(super) are_enough: bool,
+pub(super) struct Heard {
+    /// The addresses that have answered.
+    pub(super) alive: BTreeSet<Address>,
+    /// The networks from which an answer came.
+    pub(super) networks: BTreeSet<IpNet>,
+    /// The seconds at which addresses were first asked.
+    pub(super) asked: BTreeMap<Address, u64>,
+    /// The clients and ports of SYNs whose contacts failed, until their answers come.
+    pub(super) marked: BTreeSet<(SocketAddr, SocketAddr)>,
 }

@@ -162,7 +162,8 @@ impl Oracle {
             return Vec::new();
         }
         self.fences_left -= 1;
-        self.fenced.insert(self.held(seen.source).0);
+        let until_ns = self.now_ns.saturating_add(self.settings().fence_ns);
+        self.fenced.insert(self.held(seen.source).0, until_ns);
         counted.extend(["fenced", "reported"]);
         vec![self.sighting(seen, Verdict::Fence, hits)]
     }

@@ -1,71 +1,139 @@
-//! Failed first contacts with this host, according to `docs/detection.md`. Answers of other hosts are left out.
+//! Failed first contacts, according to `docs/detection.md`.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{NetSlice, TransportSlice};
+use ipnet::IpNet;
 use portsentry_common::{
-    classify::Kind,
+    classify::{Kind, Protocol},
     decide::Verdict,
     environment::Locality,
     judge::Action,
-    settings::{Response, ScanDetection},
+    settings::{Answers, Response, ScanDetection},
 };
 
 use super::{
     finding::Finding,
     knowledge::Oracle,
-    memory::Contacts,
+    memory::Address,
     seen::Seen,
     sockets::is_one_host,
     table::{is_unbound, was_served},
 };
 
+/// The outcome of a first contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// The port is served, or has answered.
+    Served,
+    /// It failed, but its answer may come, unless the address is known to be silent.
+    Failed { is_silent: bool, is_open: bool },
+    /// A failure wouldn't show.
+    Unknown,
+}
+
 impl Oracle {
     /// Counts the first contact of a SYN that passes, and judges its source.
     pub(super) fn contact(&mut self, frame: &[u8], seen: &Seen<'_>, mut finding: Finding) -> Finding {
-        const REPORT: f64 = 9.2;
-        const FENCE: f64 = 13.8;
-        const FENCE_FAILURES: usize = 6;
         let at = seen.ends().ours;
         let is_counted = finding.action == Action::Pass
             && self.settings().scans != ScanDetection::Off as u8
             && seen.kind == Kind::Syn
             && is_one_host(seen.source)
-            && self.locality(at.ip()) == Locality::Own
-            && !self.serves(seen)
             && !self.is_ignored(seen.source);
-        if !is_counted {
-            return finding;
+        let contact = if is_counted { self.outcome(seen) } else { Contact::Unknown };
+        let (source, _) = self.held(seen.source);
+        let now = self.now_ns / 1_000_000_000;
+        let contacts = self.contacts.entry(source).or_default();
+        let is_new = match contact {
+            Contact::Unknown => return finding,
+            Contact::Served => {
+                contacts.succeed(at);
+                return finding;
+            }
+            Contact::Failed { is_silent, is_open } => {
+                let score = if is_silent { 2.2 } else { 1.5 } + shape(frame);
+                contacts.fail(at, (score, is_silent), is_open, now)
+            }
+        };
+        if is_new {
+            finding.counted.push("failed_contacts");
+            self.heard.marked.insert((seen.ends().theirs, at));
         }
-        let settings = self.settings();
+        let settings = self.scenario.settings;
         let fences = settings.scans == ScanDetection::Fence as u8
             && settings.fence_ns > 0
             && settings.tcp_response == Response::Block as u8;
-        let (source, _) = self.held(seen.source);
-        let contacts = self.contacts.entry(source).or_default();
-        if !contacts.failed.insert(at) {
-            return finding;
-        }
-        let score = 1.5 + shape(frame);
-        contacts.score += score;
-        finding.counted.push("failed_contacts");
-        let Contacts { failed, score, is_reported, are_enough: were_enough } = contacts.clone();
-        let number = u32::try_from(failed.len()).expect("few");
-        let are_enough = score > FENCE - 0.001 && failed.len() >= FENCE_FAILURES && !is_peer(&failed);
-        let is_told = is_reported || score > REPORT - 0.001;
-        if fences && are_enough {
-            if !self.is_abandoned() {
+        let contacts = self.contacts.get_mut(&source).expect("its contacts");
+        let number = u32::try_from(contacts.failures()).expect("few");
+        match contacts.judge(fences, now) {
+            Some(Verdict::Fence) if fences && self.is_abandoned() => {}
+            Some(Verdict::Fence) if fences => {
                 finding.told.extend(self.enter_fence(seen, number, &mut finding.counted));
                 finding.counted.push("scan_fences");
                 finding.action = Action::Drop;
             }
-        } else if is_told && !is_reported || are_enough && !were_enough {
-            finding.told.push(self.sighting(seen, Verdict::Report, number));
-            finding.counted.extend(["scan_reports", "reported"]);
+            Some(Verdict::Fence | Verdict::Report) => {
+                finding.told.push(self.sighting(seen, Verdict::Report, number));
+                finding.counted.extend(["scan_reports", "reported"]);
+            }
+            // The daemon judges it once no answer can come.
+            Some(verdict) => {
+                finding.told.push(self.sighting(seen, verdict, number));
+                finding.counted.push("reported");
+            }
+            None => {}
         }
-        let contacts = self.contacts.get_mut(&source).expect("its contacts");
-        (contacts.is_reported, contacts.are_enough) = (is_told, were_enough || are_enough);
         finding
+    }
+
+    fn outcome(&mut self, seen: &Seen<'_>) -> Contact {
+        let at = seen.ends().ours;
+        let is_own = match self.locality(at.ip()) {
+            Locality::Own => true,
+            Locality::Protected if self.learns() => false,
+            _ => return Contact::Unknown,
+        };
+        if is_own && self.serves(seen) || self.learns() && self.learned.served.contains(&(Protocol::Tcp, at))
+        {
+            return Contact::Served;
+        }
+        if !self.learns() {
+            return Contact::Failed { is_silent: false, is_open: false };
+        }
+        if !is_own && !self.heard.networks.contains(&network(at.ip())) {
+            return Contact::Unknown;
+        }
+        let now = self.now_ns / 1_000_000_000;
+        let place = place(at, is_own);
+        let is_alive = self.heard.alive.contains(&place);
+        let asked = *self.heard.asked.entry(place).or_insert(now);
+        let is_known_silent = !is_alive && now >= asked + 60;
+        Contact::Failed { is_silent: !is_own && !is_alive, is_open: !is_known_silent }
+    }
+
+    /// Settles the contact of `client` with the port `at`, which has answered.
+    pub(super) fn settle(&mut self, client: SocketAddr, at: SocketAddr, is_refusal: bool) {
+        if self.settings().scans == ScanDetection::Off as u8 || self.is_ignored(client.ip()) {
+            return;
+        }
+        let is_own = self.locality(at.ip()) == Locality::Own;
+        self.heard.alive.insert(place(at, is_own));
+        if !is_own {
+            self.heard.networks.insert(network(at.ip()));
+        }
+        let is_its = self.heard.marked.remove(&(client, at));
+        let (source, _) = self.held(client.ip());
+        let Some(contacts) = self.contacts.get_mut(&source) else { return };
+        if is_refusal {
+            contacts.refuse(at, is_its);
+        } else {
+            contacts.accept(at, is_its);
+        }
+    }
+
+    fn learns(&self) -> bool {
+        self.settings().answers != Answers::Off as u8
     }
 
     fn serves(&self, seen: &Seen<'_>) -> bool {
@@ -75,13 +143,14 @@ impl Oracle {
     }
 }
 
-/// A source with only high ports, at several addresses and ports, is like a peer-to-peer program.
-fn is_peer(failed: &BTreeSet<SocketAddr>) -> bool {
-    const MANY: usize = 24;
-    let addresses: BTreeSet<_> = failed.iter().map(SocketAddr::ip).collect();
-    let ports: BTreeSet<_> = failed.iter().map(SocketAddr::port).collect();
-    let are_high = failed.iter().all(|at| at.port() > 1023);
-    are_high && addresses.len() > 1 && ports.len() > 1 && failed.len() < MANY
+/// Own ports may be translated to different hosts. All ports of another address are one host's.
+fn place(at: SocketAddr, is_own: bool) -> Address {
+    if is_own { (at.ip(), at.port()) } else { (at.ip(), 0) }
+}
+
+/// Returns the network whose answers take the same way: an IPv4 /16, or an IPv6 /48.
+fn network(address: IpAddr) -> IpNet {
+    IpNet::new(address, if address.is_ipv4() { 16 } else { 48 }).expect("a length").trunc()
 }
 
 /// Returns the additional score of a SYN's header: one nat without options, two with a scanner's fields. None with
