@@ -42,6 +42,14 @@ pub enum Told {
     Released(Vec<IpAddr>),
 }
 
+/// A line of the protocol.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    v: u64,
+    #[serde(flatten)]
+    word: &'a T,
+}
+
 /// The way to the daemon. Those who wait to speak take turns.
 #[derive(Clone, Debug)]
 pub struct Daemon {
@@ -53,10 +61,10 @@ pub struct Daemon {
 impl Daemon {
     /// Says something in the connection with this number; in another one it has no meaning.
     pub async fn say(&self, connection: u64, word: &impl Serialize) {
-        let mut value = serde_json::to_value(word).unwrap_or_default();
-        value["v"] = Word::VERSION.into();
+        let mut line = serde_json::to_string(&Line { v: Word::VERSION, word }).unwrap_or_default();
+        line.push('\n');
         // Without a connection nobody waits for it.
-        let _ = self.lines.send((connection, format!("{value}\n"))).await;
+        let _ = self.lines.send((connection, line)).await;
     }
 
     /// Returns the number of the current connection, which is 0 without one.

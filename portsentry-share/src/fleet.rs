@@ -1,5 +1,6 @@
 //! The fleet: what gateways say to each other through the servers.
 
+mod flood;
 mod links;
 mod outbox;
 mod own;
@@ -10,7 +11,7 @@ mod task;
 pub mod wire;
 
 pub use self::{
-    links::{Links, Mailboxes, keep},
+    links::{Links, Mailboxes, keep, resume},
     own::Own,
     peer::Peer,
 };

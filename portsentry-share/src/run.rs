@@ -7,7 +7,9 @@ use std::{
 
 use portsentry::{
     exit::Exit,
+    inspect::fleet::certificate_problem,
     policy::peers::{Gateway, Millis, millis_of},
+    sandbox,
 };
 use tokio::{
     runtime,
@@ -23,7 +25,7 @@ use crate::{
     crowdsec,
     daemon::{self, Daemon, Told},
     feed,
-    fleet::{Links, Mailboxes, Own, Peer, keep, wire},
+    fleet::{Links, Mailboxes, Own, Peer, keep, resume, wire},
     log::LOG,
     nats::{Identity, Session},
     ways::Ways,
@@ -33,12 +35,17 @@ use crate::{
 const MAILBOX: usize = 1024;
 /// Interval at which blocks that are over are forgotten.
 const TICK: Duration = Duration::from_millis(250);
-/// Days before the end of the certificate at which the companion warns.
-const WARNING: Millis = 30;
-const DAY: Millis = 86_400_000;
 
-/// Runs until a signal ends it.
+/// Runs until a signal ends it. All files have been read.
 pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
+    match sandbox::seal() {
+        Ok(None) => LOG.notice("confined by Landlock: it writes and executes no file"),
+        Ok(Some(note)) => LOG.warning(note),
+        Err(error) => {
+            LOG.error(&error.to_string());
+            return Exit::Failure;
+        }
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -143,27 +150,27 @@ async fn start(
     let others: Vec<Gateway> = config.gateways.into_iter().filter(|name| *name != gateway).collect();
     let (senders, mailboxes): (Vec<_>, Vec<_>) = others.iter().map(|_| channel(MAILBOX)).unzip();
     let (acks, stored) = unbounded_channel();
-    let links = Arc::new(Links::new(run, Mailboxes { acks, peers: senders }));
-    let session = Session {
+    let links = Arc::new(Links::new(run, config.rate, Mailboxes { acks, peers: senders }));
+    let sessions = [0, 1].map(|slot| Session {
         identity: identity.clone(),
-        subscriptions: Arc::new(wire::subscriptions(links.answers(), &others)),
-    };
+        subscriptions: Arc::new(wire::subscriptions(links.answers(slot), &others)),
+    });
     for (peer, mailbox) in others.into_iter().zip(mailboxes) {
         tokio::spawn(Peer::new(peer, Arc::clone(&links), daemon.clone()).run(mailbox));
     }
-    for slot in 0..2 {
-        tokio::spawn(keep(Arc::clone(&links), slot, config.servers.clone(), session.clone()));
+    tokio::spawn(resume(Arc::clone(&links), Arc::clone(&sessions[0].subscriptions)));
+    for (slot, session) in sessions.into_iter().enumerate() {
+        tokio::spawn(keep(Arc::clone(&links), slot, config.servers.clone(), session));
     }
     Own::new(gateway, links, daemon, config.servers, (end, run, config.rate)).run(told, stored).await;
 }
 
 fn warn(end: Option<Millis>) {
-    let now = millis_of(SystemTime::now());
-    match end.map(|end| end.saturating_sub(now) / DAY) {
-        Some(days) if days < WARNING => {
-            LOG.warning(&format!("the certificate ends within {} days", days + 1));
-        }
-        Some(_) => {}
-        None => LOG.warning("the certificate's end can't be read"),
+    let problem = match end {
+        Some(end) => certificate_problem(end, millis_of(SystemTime::now())),
+        None => Some("the certificate's end can't be read".into()),
+    };
+    if let Some(problem) = problem {
+        LOG.warning(&problem);
     }
 }

@@ -83,6 +83,11 @@ pub enum Request {
     },
     /// Return what is known about the other gateways of the fleet.
     Peers {},
+    /// Return what the other gateways say about an address.
+    Claims {
+        /// The address.
+        address: IpAddr,
+    },
     /// Change the trust in a gateway.
     Peer {
         /// Its name.
@@ -158,7 +163,8 @@ impl Request {
             | Self::History(_)
             | Self::Why { .. }
             | Self::Events(_)
-            | Self::Peers {} => Peer::Member,
+            | Self::Peers {}
+            | Self::Claims { .. } => Peer::Member,
             Self::Block { .. }
             | Self::Unblock { .. }
             | Self::Peer { .. }
@@ -353,6 +359,7 @@ mod tests {
             (r#"why","address":"::2""#, Peer::Member),
             (r#"events","follow":true"#, Peer::Member),
             (r#"peers""#, Peer::Member),
+            (r#"claims","address":"::2""#, Peer::Member),
             (r#"peer","gateway":"gw2","action":"forget""#, Peer::Root),
             (r#"allow","networks":["::2"]"#, Peer::Root),
             (r#"reload""#, Peer::Root),

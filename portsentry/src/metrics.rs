@@ -10,4 +10,4 @@ mod server;
 mod stats;
 
 pub use server::Server;
-pub use stats::{ListStats, PeerStats, Snapshot, Stats};
+pub use stats::{FleetStats, ListStats, PeerStats, ShareStats, Snapshot, Stats};

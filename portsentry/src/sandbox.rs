@@ -61,8 +61,7 @@ impl Sandbox {
         let status = restrict(&places, places::remounted(config).as_deref())?;
         privileges.keep(account)?;
         self.0.get_or_init(|| Walls { places, privileges });
-        let has_none = status.ruleset == RulesetStatus::NotEnforced;
-        Ok(has_none.then_some("this kernel has no Landlock: only owners and modes protect files"))
+        Ok(note(&status))
     }
 
     /// Returns the obstacles, line by line, to applying `config` in a confined process.
@@ -103,6 +102,17 @@ pub fn confine(directory: Option<&Path>) -> Result<(), Error> {
     let places: Vec<PathBuf> = directory.into_iter().map(Path::to_path_buf).collect();
     restrict(&places, None)?;
     Privileges::of_files().keep(Account::current())
+}
+
+/// Confines a program that only speaks to others: this thread and those that it starts write no file and execute none. Returns
+/// a note for the administrator.
+pub fn seal() -> Result<Option<&'static str>, Error> {
+    restrict(&[], None).map(|status| note(&status))
+}
+
+fn note(status: &RestrictionStatus) -> Option<&'static str> {
+    let has_none = status.ruleset == RulesetStatus::NotEnforced;
+    has_none.then_some("this kernel has no Landlock: only owners and modes protect files")
 }
 
 fn is_wanted(config: &Config) -> bool {
@@ -184,6 +194,30 @@ mod tests {
             }
             assert_eq!(Sandbox::default().admits(&after), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_sealed_program_writes_and_executes_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        // Only this thread is confined.
+        let sealed = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let note = seal().unwrap();
+                let read = std::fs::read("/proc/self/status").is_ok();
+                (
+                    note,
+                    std::fs::write(path, "").is_ok(),
+                    std::process::Command::new("true").status().is_ok(),
+                    read,
+                )
+            }
+        });
+        let (note, writes, executes, reads) = sealed.join().unwrap();
+        let has_landlock = note.is_none();
+        assert_eq!((writes, executes, reads), (!has_landlock, !has_landlock, true), "{note:?}");
+        std::fs::write(path, "").unwrap();
     }
 
     #[test]

@@ -88,8 +88,8 @@ fn a_gateway_that_was_cut_off_is_whole_soon_and_a_server_without_routes_loses_no
     }
     fleet.wire("g1", true);
     gateways[1].wait_until_ready(0);
-    let while_cut = block(&gateways[0], 30, || {});
-    let own = block(&gateways[1], 31, || {});
+    block(&gateways[0], 30, || {});
+    block(&gateways[1], 31, || {});
     gateways[2].wait_for_all("gw1", &sources(30, WORDS));
     let mended = Instant::now();
     fleet.wire("g1", false);
@@ -99,7 +99,6 @@ fn a_gateway_that_was_cut_off_is_whole_soon_and_a_server_without_routes_loses_no
         other.wait_for_all("gw2", &sources(31, WORDS));
     }
     println!("the others {:?} after it was mended", mended.elapsed());
-    assert_eq!((while_cut.len(), own.len()), (20, 20));
 }
 
 #[test]

@@ -58,6 +58,8 @@ fn the_service_shares_without_privileges() {
     for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{status}");
     }
+    let journal = machine.run("journalctl --unit portsentry-share --output cat --no-pager");
+    assert!(journal.contains("confined by Landlock") || journal.contains("has no Landlock"), "{journal}");
     machine.run("systemctl kill --signal KILL portsentry-share");
     machine.wait_until("systemd starts it anew", || {
         machine.run("systemctl show --property NRestarts --value portsentry-share").trim() == "1"

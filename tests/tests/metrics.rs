@@ -136,8 +136,10 @@ fn the_documents_and_the_dashboards_metrics_are_served() {
     let daemon = setup.start();
     daemon.wait_until("it answers", || !metrics(&lab).is_empty());
     // The second address is private, which no gateway may name.
-    Companion::join(&setup.share_socket())
-        .block("gw2", &["198.51.100.7", "10.0.0.1"].map(|text| text.parse().expect("an address")));
+    let mut companion = Companion::join(&setup.share_socket());
+    companion.block("gw2", &["198.51.100.7", "10.0.0.1"].map(|text| text.parse().expect("an address")));
+    companion.report();
+    wait_for(&daemon, "portsentry_share_servers_connected", 1.0);
     wait_for(&daemon, "portsentry_peer_sources{gateway=\"gw2\"}", 1.0);
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");

@@ -3,11 +3,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     io::Write,
     net::{IpAddr, Ipv4Addr},
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portsentry_tests::lab::{
@@ -195,7 +195,8 @@ fn peers_never_take_more_than_half_of_the_map() {
 
 #[test]
 fn many_blocks_enter_and_survive_the_daemon() {
-    const COUNT: u32 = 20_000;
+    let measured = env::var("PEER_BLOCKS").ok().map(|text| text.parse().expect("PEER_BLOCKS is a number"));
+    let count: u32 = measured.unwrap_or(20_000);
     let lab = Lab::new();
     let limits = [("MAX_BLOCKED", "250000"), ("MAX_PER_PEER", "100000"), ("MAX_PEER_BLOCKED", "120000")];
     let setup = lab.portsentry("-stcp").in_fleet("*");
@@ -203,16 +204,18 @@ fn many_blocks_enter_and_survive_the_daemon() {
     let daemon = setup.start();
     let mut companion = Companion::join(&setup.share_socket());
     let (begun, now) = (Instant::now(), now());
-    for some in sources(COUNT).chunks(1000) {
+    for some in sources(count).chunks(1000) {
         let blocks: Vec<Value> = some.iter().map(|source| block(*source, now, now + HOUR)).collect();
         companion.say(json!({"word": "block", "gateway": "gw2", "state": true, "blocks": blocks}));
     }
-    daemon.wait_until("all are in force", || peer(&setup, "gw2")["in_force"] == COUNT);
-    println!("{COUNT} blocks entered within {:?}", begun.elapsed());
+    daemon.wait_until("all are in force", || peer(&setup, "gw2")["in_force"] == count);
+    let took = begun.elapsed();
+    println!("{count} blocks entered within {took:?}");
+    assert!(measured.is_none() || took <= Duration::from_secs(1), "{took:?}");
     daemon.kill();
     let daemon = setup.start();
-    daemon.log().wait_for(&format!("{COUNT} blocks of other gateways stand"));
-    assert_eq!(peer(&setup, "gw2")["in_force"], COUNT);
+    daemon.log().wait_for(&format!("{count} blocks of other gateways stand"));
+    assert_eq!(peer(&setup, "gw2")["in_force"], count);
     assert_eq!(daemon.file("BLOCKED_FILE").iter().filter(|line| line.contains("Blocked")).count(), 0);
     assert_eq!(setup.say("peers forget gw2").code, 0);
     assert_eq!(daemon.blocked().len(), 0);

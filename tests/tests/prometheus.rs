@@ -10,7 +10,7 @@ use std::{
 
 use portsentry_tests::{
     document,
-    lab::{Daemon, Family, Lab, binary, wait_within},
+    lab::{Companion, Daemon, Family, Lab, binary, wait_within},
 };
 use serde_json::Value;
 
@@ -220,8 +220,13 @@ fn prometheus_text_is_clean() {
 #[test]
 fn the_dashboards_queries_have_results_and_show_a_dead_daemon() {
     let lab = Lab::new();
-    let daemon = lab.portsentry("-stcp").with("METRICS_LISTEN", ADDRESS).start();
+    let setup = lab.portsentry("-stcp").with("METRICS_LISTEN", ADDRESS).in_fleet("*");
+    let daemon = setup.start();
     let server = Server::start(&lab);
+    let mut companion = Companion::join(&setup.share_socket());
+    // No gateway may name a private address.
+    companion.block("gw2", &["198.51.100.7", "10.0.0.1"].map(|text| text.parse().expect("an address")));
+    companion.report();
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);

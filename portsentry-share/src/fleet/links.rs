@@ -19,7 +19,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::wire::FIRST;
+use super::{
+    flood::{Admitted, Floods},
+    wire::FIRST,
+};
 use crate::{
     config::Server,
     log::LOG,
@@ -27,9 +30,11 @@ use crate::{
 };
 
 /// Maximum pause before another attempt to connect.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(800);
 /// Time after which a connection counts as a good one.
 const GOOD: Duration = Duration::from_secs(5);
+/// Interval at which subscriptions that have ended begin again.
+const RESUMPTION: Duration = Duration::from_millis(500);
 
 /// The places where messages are put.
 #[derive(Debug)]
@@ -52,6 +57,7 @@ pub struct Links {
     count: watch::Sender<u64>,
     requests: Mutex<HashMap<u64, UnboundedSender<Message>>>,
     numbers: AtomicU64,
+    floods: Mutex<Floods>,
     mailboxes: Mailboxes,
 }
 
@@ -61,9 +67,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Links {
-    /// Creates the connections of a run, none of them ready.
+    /// Creates the connections of a run, none of them ready. `rate` is that of other gateways' news.
     #[must_use]
-    pub fn new(run: u64, mailboxes: Mailboxes) -> Self {
+    pub fn new(run: u64, rate: u32, mailboxes: Mailboxes) -> Self {
         Self {
             run,
             ready: Default::default(),
@@ -71,14 +77,15 @@ impl Links {
             count: watch::Sender::new(0),
             requests: Mutex::default(),
             numbers: AtomicU64::new(0),
+            floods: Mutex::new(Floods::new(rate)),
             mailboxes,
         }
     }
 
-    /// Returns the subject of all answers.
+    /// Returns the subject of the answers to what one of the connections has asked. The other one would only repeat them.
     #[must_use]
-    pub fn answers(&self) -> String {
-        format!("_INBOX.{}.*", self.run)
+    pub fn answers(&self, slot: usize) -> String {
+        format!("_INBOX.{}-{slot}.*", self.run)
     }
 
     /// Follows the number of connections that became ready.
@@ -105,10 +112,12 @@ impl Links {
 
     /// Sends a word to the state over one connection. Returns whether that was possible.
     pub fn store(&self, identification: u64, subject: &str, seconds: Option<u64>, payload: &[u8]) -> bool {
-        let reply = format!("_INBOX.{}.s{identification}", self.run);
         let seconds = seconds.map(|seconds| format!("{seconds}s"));
         let header = seconds.as_deref().map(|seconds| ("Nats-TTL", seconds));
-        self.send(identification, nats::publish_with_reply(subject, &reply, header, payload))
+        self.send(identification, |slot| {
+            let reply = format!("_INBOX.{}-{slot}.s{identification}", self.run);
+            nats::publish_with_reply(subject, &reply, header, payload)
+        })
     }
 
     /// Sends a request over one connection. Returns the answers, unless no connection is ready.
@@ -117,8 +126,11 @@ impl Links {
         let (sender, receiver) = unbounded_channel();
         lock(&self.requests).insert(number, sender);
         let answers = Answers { links: self, number, receiver };
-        let reply = format!("_INBOX.{}.r{number}", self.run);
-        self.send(number, nats::publish_with_reply(subject, &reply, None, payload)).then_some(answers)
+        let sent = self.send(number, |slot| {
+            let reply = format!("_INBOX.{}-{slot}.r{number}", self.run);
+            nats::publish_with_reply(subject, &reply, None, payload)
+        });
+        sent.then_some(answers)
     }
 
     /// Returns the servers, and whether each is connected.
@@ -136,18 +148,12 @@ impl Links {
     }
 
     /// Sends a frame over the connection that a number chooses, or over the other one.
-    fn send(&self, number: u64, frame: Vec<u8>) -> bool {
+    fn send(&self, number: u64, frame: impl Fn(usize) -> Vec<u8>) -> bool {
         let first = usize::from(number % 2 == 1);
-        let mut frame = Some(frame);
-        for slot in [first, 1 - first] {
-            if let Some(sender) = lock(&self.ready[slot]).as_ref() {
-                match sender.try_send(frame.take().unwrap_or_default()) {
-                    Ok(()) => return true,
-                    Err(error) => frame = Some(error.into_inner()),
-                }
-            }
-        }
-        false
+        [first, 1 - first].into_iter().any(|slot| {
+            let ready = lock(&self.ready[slot]);
+            ready.as_ref().is_some_and(|sender| sender.try_send(frame(slot)).is_ok())
+        })
     }
 
     fn answer(&self, message: Message) {
@@ -194,6 +200,21 @@ struct Slot<'a> {
     name: &'a str,
 }
 
+impl Slot<'_> {
+    /// Whether a message of another gateway is taken. Ends the subscription if there are far too many.
+    fn admits(&self, message: &Message) -> bool {
+        let admitted = lock(&self.links.floods).count(self.index, message.subscription, Instant::now());
+        if admitted == Admitted::Last {
+            self.links.publish(format!("UNSUB {}\r\n", message.subscription).as_bytes());
+            LOG.warning(&format!(
+                "too many messages on {}: until the flood is over, this gateway's words come from the state",
+                message.subject
+            ));
+        }
+        admitted == Admitted::Yes
+    }
+}
+
 impl Inbox for Slot<'_> {
     fn open(&self, sender: &Sender<Vec<u8>>) {
         *lock(&self.links.ready[self.index]) = Some(sender.clone());
@@ -203,18 +224,30 @@ impl Inbox for Slot<'_> {
 
     fn take(&self, message: Message) {
         match message.subscription.checked_sub(FIRST) {
-            Some(number) => {
+            Some(number) if self.admits(&message) => {
                 let peer = usize::try_from(number / 2).ok();
                 if let Some(peer) = peer.and_then(|peer| self.links.mailboxes.peers.get(peer)) {
                     let _ = peer.try_send(message);
                 }
             }
+            Some(_) => {}
             None => self.links.answer(message),
         }
     }
 
     fn refused(&self, problem: &str) {
         LOG.error(&format!("server {} refuses: {problem}", self.name));
+    }
+}
+
+/// Begins subscriptions again that ended because of a flood.
+pub async fn resume(links: Arc<Links>, subscriptions: Arc<Vec<(u64, String)>>) {
+    loop {
+        sleep(RESUMPTION).await;
+        let due = lock(&links.floods).resume(Instant::now());
+        for (number, subject) in subscriptions.iter().filter(|(number, _)| due.contains(number)) {
+            links.publish(format!("SUB {subject} {number}\r\n").as_bytes());
+        }
     }
 }
 

@@ -159,6 +159,11 @@ impl Outbox {
         }
     }
 
+    /// Has all news repeated now that the state lacks, because others may have missed them.
+    pub fn repeat_all(&mut self, now: Instant) {
+        self.news.iter_mut().for_each(|news| news.due = now);
+    }
+
     /// Returns the news to repeat now.
     pub fn take_repeats(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let unstored = &self.unstored;

@@ -29,10 +29,10 @@ use crate::{
 
 /// Interval at which words are stored again, and news repeated.
 const TICK: Duration = Duration::from_millis(50);
-/// Number of ticks between two beats.
+/// Number of ticks between two beats, and between two reports to the daemon.
 const BEAT: u32 = 20;
-/// Number of beats between two reports to the daemon.
-const REPORT: u32 = 10;
+/// Time after which the others are told at once that the state has caught up with this gateway.
+const BEHIND: Duration = Duration::from_millis(200);
 /// Pause after the state could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,6 +48,8 @@ pub struct Own {
     /// The state that the daemon is telling, by key.
     state: HashMap<String, Stored>,
     reading: Option<JoinHandle<HashMap<String, Vec<u8>>>>,
+    /// Moment since which the state has lacked words.
+    behind: Option<Instant>,
 }
 
 impl Own {
@@ -61,7 +63,17 @@ impl Own {
         (certificate, run, rate): (Option<Millis>, u64, u32),
     ) -> Self {
         let outbox = Outbox::new(run, rate, Instant::now());
-        Self { gateway, links, daemon, servers, certificate, outbox, state: HashMap::new(), reading: None }
+        Self {
+            gateway,
+            links,
+            daemon,
+            servers,
+            certificate,
+            outbox,
+            state: HashMap::new(),
+            reading: None,
+            behind: None,
+        }
     }
 
     /// Serves it until the daemon calls the gateway by another name.
@@ -86,7 +98,13 @@ impl Own {
                         self.acknowledge(number, is_stored);
                     }
                 },
-                changed = ready.changed() => if changed.is_ok() { self.report().await },
+                changed = ready.changed() => if changed.is_ok() {
+                    // After a cut the others needn't wait.
+                    self.outbox.repeat_all(Instant::now());
+                    self.repeat();
+                    self.beat();
+                    self.report().await;
+                },
                 read = ended(self.reading.as_mut()) => {
                     self.reading = None;
                     self.compare(&read.unwrap_or_default());
@@ -94,17 +112,29 @@ impl Own {
                 _ = ticks.tick() => {
                     if passed.is_multiple_of(BEAT) {
                         self.beat();
-                    }
-                    if passed.is_multiple_of(BEAT * REPORT) {
                         self.report().await;
                     }
                     passed = passed.wrapping_add(1);
-                    for news in self.outbox.take_repeats(Instant::now()) {
-                        self.links.publish(&publish(&wire::news(&self.gateway), &news));
-                    }
+                    self.repeat();
                 }
             }
             self.store();
+            self.watch();
+        }
+    }
+
+    fn repeat(&mut self) {
+        for news in self.outbox.take_repeats(Instant::now()) {
+            self.links.publish(&publish(&wire::news(&self.gateway), &news));
+        }
+    }
+
+    /// Tells the others when the state has caught up with this gateway.
+    fn watch(&mut self) {
+        if self.outbox.waiting() > 0 {
+            self.behind.get_or_insert_with(Instant::now);
+        } else if self.behind.take().is_some_and(|since| since.elapsed() >= BEHIND) {
+            self.beat();
         }
     }
 

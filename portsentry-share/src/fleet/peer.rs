@@ -151,29 +151,31 @@ impl Peer {
 }
 
 /// Reads the state from a sequence number on, and tells the daemon. Returns the next sequence number, or `None` if that failed.
-async fn read(
-    gateway: &Gateway,
-    links: &Links,
-    daemon: &Daemon,
-    connection: u64,
-    mut next: u64,
-) -> Option<u64> {
+async fn read(gateway: &Gateway, links: &Links, daemon: &Daemon, connection: u64, next: u64) -> Option<u64> {
+    let mut batch = state::read(links, gateway, next).await?;
     loop {
-        let (found, after, is_more) = state::read(links, gateway, next).await?;
-        let mut all: Vec<Said> = Vec::new();
-        for (_, _, word) in found {
-            match word {
-                Word::Block { blocks, .. } => all.extend(blocks),
-                word => daemon.say(connection, &word).await,
-            }
-        }
-        if !all.is_empty() {
-            let word = Word::Block { gateway: gateway.clone(), state: true, said: 0, blocks: all };
-            daemon.say(connection, &word).await;
-        }
-        next = after;
+        let (found, after, is_more) = batch;
+        let tell = tell(gateway, daemon, connection, found);
         if !is_more {
-            return Some(next);
+            tell.await;
+            return Some(after);
         }
+        // The servers send the next words while the daemon hears these.
+        let ((), following) = tokio::join!(tell, state::read(links, gateway, after));
+        batch = following?;
+    }
+}
+
+async fn tell(gateway: &Gateway, daemon: &Daemon, connection: u64, found: state::Found) {
+    let mut all: Vec<Said> = Vec::new();
+    for (_, _, word) in found {
+        match word {
+            Word::Block { blocks, .. } => all.extend(blocks),
+            word => daemon.say(connection, &word).await,
+        }
+    }
+    for blocks in all.chunks(wire::WORDS) {
+        let (gateway, blocks) = (gateway.clone(), blocks.to_vec());
+        daemon.say(connection, &Word::Block { gateway, state: true, said: 0, blocks }).await;
     }
 }

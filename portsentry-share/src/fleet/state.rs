@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{links::Links, wire};
 
 /// Number of words per request.
-const BATCH: u64 = 256;
+const BATCH: u64 = 512;
 /// Maximum time for each answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Status at the end of the answers.

@@ -8,6 +8,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::TcpStream,
     sync::mpsc::{Receiver, Sender, channel},
+    task::{JoinSet, yield_now},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsConnector;
@@ -20,6 +21,8 @@ use crate::config::Server;
 
 /// Maximum time until a connection is ready.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Interval between two attempts to reach a server.
+const STAGGER: Duration = Duration::from_millis(300);
 /// Interval at which the server is asked whether it lives.
 const PING: Duration = Duration::from_secs(1);
 /// Maximum time without any frame of the server. It is a little more than two pings.
@@ -28,6 +31,10 @@ const SILENCE: Duration = Duration::from_millis(2500);
 const QUEUE: usize = 4096;
 /// Maximum number of frames written at a time.
 const AT_ONCE: usize = 256;
+/// Minimum room in bytes for each reading.
+const READ: usize = 16 << 10;
+/// Maximum number of frames read before the other tasks get a turn.
+const TURN: usize = 64;
 
 /// Takes what arrives. It must not wait.
 pub trait Inbox {
@@ -60,15 +67,15 @@ pub async fn run(server: &Server, session: &Session, inbox: &impl Inbox) -> io::
 type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Connects, and says who this is. Returns the stream and the bytes read behind the first answer.
-async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Vec<u8>)> {
-    let mut plain = TcpStream::connect((server.host.as_str(), server.port)).await?;
+async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Buffer)> {
+    let mut plain = reach(server).await?;
     plain.set_nodelay(true)?;
     // The server speaks first, and then begins with TLS.
-    let mut bytes = Vec::new();
-    while !matches!(take(&mut bytes)?, Some(Frame::Info(_))) {
-        fill(&mut plain, &mut bytes).await?;
+    let mut buffer = Buffer::default();
+    while !matches!(buffer.take()?, Some(Frame::Info(_))) {
+        buffer.fill(&mut plain).await?;
     }
-    if !bytes.is_empty() {
+    if !buffer.is_empty() {
         return Err(malformed("the server speaks before TLS"));
     }
     let name = ServerName::try_from(server.host.clone()).map_err(io::Error::other)?;
@@ -85,16 +92,29 @@ async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Vec<
     stream.write_all(hello.as_bytes()).await?;
     stream.flush().await?;
     loop {
-        match take(&mut bytes)? {
-            Some(Frame::Pong) => return Ok((stream, bytes)),
+        match buffer.take()? {
+            Some(Frame::Pong) => return Ok((stream, buffer)),
             Some(Frame::Error(problem)) => return Err(io::Error::other(problem)),
             Some(_) => {}
-            None => fill(&mut stream, &mut bytes).await?,
+            None => buffer.fill(&mut stream).await?,
         }
     }
 }
 
-async fn serve(stream: Stream, rest: Vec<u8>, inbox: &impl Inbox) -> io::Error {
+/// Connects by TCP. While the network is cut, attempts wait ever longer for their next packet, so that later ones are faster
+/// once it is mended.
+async fn reach(server: &Server) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    loop {
+        let (host, port) = (server.host.clone(), server.port);
+        attempts.spawn(async move { TcpStream::connect((host, port)).await });
+        if let Ok(Some(ended)) = timeout(STAGGER, attempts.join_next()).await {
+            return ended.map_err(io::Error::other)?;
+        }
+    }
+}
+
+async fn serve(stream: Stream, rest: Buffer, inbox: &impl Inbox) -> io::Error {
     let (reading, writing) = split(stream);
     let (sender, queue) = channel(QUEUE);
     inbox.open(&sender);
@@ -111,13 +131,19 @@ fn ended(result: io::Result<()>) -> io::Error {
 /// Reads frames until the server falls silent.
 async fn hear(
     mut stream: impl AsyncRead + Unpin,
-    mut bytes: Vec<u8>,
+    mut buffer: Buffer,
     sender: &Sender<Vec<u8>>,
     inbox: &impl Inbox,
 ) -> io::Result<()> {
     let mut heard = Instant::now();
     loop {
-        while let Some(frame) = take(&mut bytes)? {
+        let mut count = 0;
+        while let Some(frame) = buffer.take()? {
+            count += 1;
+            // Else the flood of one gateway would delay the words of all others, and this gateway's own.
+            if count % TURN == 0 {
+                yield_now().await;
+            }
             match frame {
                 Frame::Message(message) => inbox.take(message),
                 // A full queue has frames enough to show that this client lives.
@@ -127,11 +153,12 @@ async fn hear(
                 Frame::Info(_) | Frame::Pong | Frame::Ok => {}
             }
         }
-        if let Ok(filled) = timeout_at(heard + PING, fill(&mut stream, &mut bytes)).await {
+        yield_now().await;
+        if let Ok(filled) = timeout_at(heard + PING, buffer.fill(&mut stream)).await {
             filled?;
         } else {
             drop(sender.try_send(b"PING\r\n".into()));
-            timeout_at(heard + SILENCE, fill(&mut stream, &mut bytes)).await??;
+            timeout_at(heard + SILENCE, buffer.fill(&mut stream)).await??;
         }
         heard = Instant::now();
     }
@@ -156,21 +183,35 @@ async fn write(mut stream: impl AsyncWrite + Unpin, mut queue: Receiver<Vec<u8>>
     Ok(())
 }
 
-/// Takes the first frame out of `bytes`, if it is whole.
-fn take(bytes: &mut Vec<u8>) -> io::Result<Option<Frame>> {
-    match read(bytes).map_err(malformed)? {
-        Some((frame, length)) => {
-            bytes.drain(..length);
-            Ok(Some(frame))
-        }
-        None => Ok(None),
-    }
+/// Bytes that have been read, and how many of them have been taken.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    taken: usize,
 }
 
-async fn fill(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> io::Result<()> {
-    match stream.read_buf(bytes).await? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
+impl Buffer {
+    fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    /// Takes the first frame, if it is whole.
+    fn take(&mut self) -> io::Result<Option<Frame>> {
+        let read = read(&self.bytes[self.taken..]).map_err(malformed)?;
+        Ok(read.map(|(frame, length)| {
+            self.taken += length;
+            frame
+        }))
+    }
+
+    /// Reads more bytes.
+    async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        self.bytes.drain(..std::mem::take(&mut self.taken));
+        self.bytes.reserve(READ);
+        match stream.read_buf(&mut self.bytes).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }
 

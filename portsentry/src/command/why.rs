@@ -1,6 +1,6 @@
 //! `portsentry why`: explains the state of an address, from the kernel's maps, the files, and the host.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::IpAddr};
 
 use super::{
     history, looked, observed, options, show,
@@ -9,10 +9,12 @@ use super::{
 };
 use crate::{
     cli::{Cli, Why},
+    config::Config,
     control::Request,
     exit::Exit,
     inspect::{
         explanation::{self, Explanation, Released},
+        fleet::Claimed,
         past::Bounds,
         select::Maker,
         subject::Subject,
@@ -32,11 +34,19 @@ pub(super) fn run(cli: &Cli, why: Why) -> Exit {
         Ok(report) => report,
         Err(exit) => return exit,
     };
+    report.claims = claims(&subject.config, address);
     let origins = options::origins(&subject.config);
     report.origin = origins.are_any().then(|| origins.of(address));
     report.problems.iter().for_each(|problem| eprintln!("portsentry: {}", table::plain(problem)));
     let text = if why.json { observed::json(&report) } else { render(&report, &Zone::new(why.utc)) };
     show::print(&text)
+}
+
+/// Asks the daemon what the other gateways say about an address. Only a gateway of a fleet has an answer.
+fn claims(config: &Config, address: IpAddr) -> Vec<Claimed> {
+    let socket = config.share_socket.as_ref().and(config.control_socket.as_ref());
+    let answer = socket.and_then(|socket| looked::patiently(socket, &Request::Claims { address }));
+    answer.and_then(Result::ok).and_then(|claims| serde_json::from_value(claims).ok()).unwrap_or_default()
 }
 
 fn render(report: &Explanation, zone: &Zone) -> String {
@@ -72,6 +82,9 @@ fn render(report: &Explanation, zone: &Zone) -> String {
         }
         say("hits", &held.hits.to_string());
         say("dropped", &format!("{} packets", held.dropped));
+    }
+    for claim in &report.claims {
+        say("claim", &claimed(claim, zone));
     }
     if !report.lists.is_empty() {
         say("lists", &report.lists.join(", "));
@@ -120,6 +133,19 @@ fn render(report: &Explanation, zone: &Zone) -> String {
     text.push_str("\nPackets that led to it, as recorded:\n");
     text.push_str(&packets(&report.evidence, zone));
     text
+}
+
+/// Returns what a gateway says.
+fn claimed(claim: &Claimed, zone: &Zone) -> String {
+    let Claimed { gateway, since, until, proof, kind, port, protocol, standing, .. } = claim;
+    let [since, until] = [since, until].map(|time| zone.show(time.0));
+    let at = match (port, protocol) {
+        (Some(port), Some(protocol)) => format!(", port {port}/{protocol}"),
+        _ => String::new(),
+    };
+    let kind = kind.as_ref().map_or_else(String::new, |kind| format!(", {kind}"));
+    let proof = show::proof_shown(proof);
+    format!("gateway {gateway}, since {since} until {until}: {proof}{at}{kind} ({standing})")
 }
 
 /// Returns the cause of a release, with the reason.
@@ -215,6 +241,7 @@ mod tests {
         Explanation {
             address: [192, 0, 2, 9].into(),
             held: None,
+            claims: Vec::new(),
             lists: Vec::new(),
             would: None,
             suspect: None,
@@ -254,6 +281,31 @@ mod tests {
             text.contains("fenced: PortSentry is down. Its next start restores what the file names\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_gateways_claim_is_shown() {
+        let claim = |gateway: &str, standing: &str| Claimed {
+            gateway: gateway.into(),
+            network: "192.0.2.9".into(),
+            since: Time(std::time::SystemTime::UNIX_EPOCH),
+            until: Time(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(1)),
+            proof: "cookie".into(),
+            kind: Some("connect".into()),
+            port: Some(23),
+            protocol: Some("TCP".into()),
+            standing: standing.into(),
+        };
+        let bare = Claimed { kind: None, port: None, ..claim("gw3", "covered") };
+        let text =
+            render(&Explanation { claims: vec![claim("gw2", "in force"), bare], ..nothing() }, &Zone::utc());
+        let times = "since 1970-01-01 00:00:00 until 1970-01-01 01:00:00";
+        for line in [
+            format!("claim     gateway gw2, {times}: completed handshake, port 23/TCP, connect (in force)"),
+            format!("claim     gateway gw3, {times}: completed handshake (covered)"),
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod groups;
 mod listed;
 mod lists;
 mod names;
+mod naming;
 mod outside;
 mod peer_entries;
 mod peers;

@@ -136,10 +136,11 @@ fn write(mut stream: UnixStream, lines: &Receiver<String>) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// Passes words on until the connection ends, each after the one before has been heard.
+/// Passes words on until the connection ends, each after the one before has been heard. Reads the next one meanwhile.
 fn hear(stream: &UnixStream, keeper: &SyncSender<Message>) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
+    let mut before: Option<Receiver<()>> = None;
     loop {
         line.clear();
         if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
@@ -150,7 +151,11 @@ fn hear(stream: &UnixStream, keeper: &SyncSender<Message>) -> io::Result<()> {
         }
         let (done, heard) = sync_channel(0);
         let said = read(&line, done).map_err(io::Error::other)?;
-        if keeper.send(Message::Companion(said)).is_err() || heard.recv().is_ok() {
+        // The keeper only drops its end.
+        if let Some(before) = before.replace(heard) {
+            let _ = before.recv();
+        }
+        if keeper.send(Message::Companion(said)).is_err() {
             return Ok(());
         }
     }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Error,
-    exempt, held, lists,
+    exempt,
+    fleet::Claimed,
+    held, lists,
     past::{self, Bounds, Entry},
     scans::SuspectRecord,
     select::{Selection, Wanted},
@@ -39,6 +41,9 @@ pub struct Explanation {
     pub address: IpAddr,
     /// The address's entry in the kernel's maps, if there is one.
     pub held: Option<held::Listed>,
+    /// What the other gateways of the fleet say about it. Only the running daemon knows that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claimed>,
     /// The block lists that contain it, itself or in a network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
@@ -121,6 +126,7 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     Ok(Explanation {
         address,
         held: held_by,
+        claims: Vec::new(),
         lists: lists::naming(config, address),
         would,
         suspect,

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::instant::Time;
+use crate::{instant::Time, policy::peers::Millis};
+
+/// Days before the end of a certificate at which it is reported.
+const DAYS: Millis = 30;
+const DAY: Millis = 86_400_000;
 
 /// The fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,4 +94,52 @@ pub struct Peer {
     pub accepted: u64,
     /// Numbers of refused words, by reason.
     pub refused: BTreeMap<String, u64>,
+}
+
+/// What a gateway says about a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// The gateway.
+    pub gateway: String,
+    /// The source, or its network of `IPV6_PREFIX`.
+    pub network: String,
+    /// Start of the block there, by this host's clock.
+    pub since: Time,
+    /// Its end, at most `PEER_BLOCK_TIME` later.
+    pub until: Time,
+    /// Name of the proof that the source itself sent the probe.
+    pub proof: String,
+    /// Kind of the last probe.
+    pub kind: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Its transport protocol.
+    pub protocol: Option<String>,
+    /// What becomes of it here: `in force`, `covered` by another block, `exempt`, `lifted`, `ignored` or `over`.
+    pub standing: String,
+}
+
+/// Returns the problem of a certificate that ends within 30 days, or has ended.
+#[must_use]
+pub fn certificate_problem(end: Millis, now: Millis) -> Option<String> {
+    let days = end.saturating_sub(now) / DAY;
+    if end <= now {
+        Some("the certificate has ended".into())
+    } else {
+        (days < DAYS).then(|| format!("the certificate ends within {} days", days + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_reported_a_month_before_its_end() {
+        let problem = |days, now| certificate_problem(days * DAY, now);
+        assert_eq!(problem(31, DAY), None);
+        assert_eq!(problem(31, DAY + 1).as_deref(), Some("the certificate ends within 30 days"));
+        assert_eq!(problem(1, 1).as_deref(), Some("the certificate ends within 1 days"));
+        assert_eq!(problem(1, DAY).as_deref(), Some("the certificate has ended"));
+    }
 }

@@ -11,7 +11,7 @@ use portsentry_common::counter::Counters;
 
 use crate::{
     kernel::ScanState,
-    policy::{Census, ScanKind, enforcement::Strength},
+    policy::{Census, ScanKind, enforcement::Strength, peers::Millis},
     sink::runner::Ran,
 };
 
@@ -97,10 +97,8 @@ pub struct Snapshot {
     pub lost: Vec<(&'static str, u64)>,
     /// The mode of enforcement.
     pub strength: Option<Strength>,
-    /// Whether the companion of a fleet is connected; `None` without `SHARE_SOCKET`.
-    pub companion: Option<bool>,
-    /// The other gateways.
-    pub peers: Vec<PeerStats>,
+    /// The fleet; `None` without `SHARE_SOCKET`.
+    pub fleet: Option<FleetStats>,
     /// The block lists.
     pub lists: Vec<ListStats>,
 }
@@ -118,6 +116,30 @@ pub struct ListStats {
     pub dropped: u64,
 }
 
+/// The fleet.
+#[derive(Clone, Debug, Default)]
+pub struct FleetStats {
+    /// Whether the companion is connected.
+    pub is_joined: bool,
+    /// What it reports.
+    pub share: Option<ShareStats>,
+    /// The other gateways.
+    pub peers: Vec<PeerStats>,
+}
+
+/// What the companion reports.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareStats {
+    /// Number of the fleet's servers.
+    pub servers: usize,
+    /// Number of those that it is connected to.
+    pub connected: usize,
+    /// Number of words that the fleet's state has yet to store.
+    pub waiting: usize,
+    /// End of its certificate.
+    pub certificate: Option<Millis>,
+}
+
 /// Another gateway of the fleet.
 #[derive(Clone, Debug)]
 pub struct PeerStats {
@@ -125,8 +147,14 @@ pub struct PeerStats {
     pub gateway: String,
     /// Whether it is held.
     pub is_held: bool,
+    /// Number of its blocks.
+    pub blocks: usize,
     /// Number of its blocks and fences in force.
     pub in_force: usize,
+    /// Milliseconds by which this host's clock is ahead.
+    pub offset: i64,
+    /// Time of its last word.
+    pub heard: Option<Millis>,
     /// Number of accepted words.
     pub accepted: u64,
     /// Numbers of refused words, by reason.
@@ -150,8 +178,7 @@ impl Default for Snapshot {
             scans: None,
             lost: Vec::new(),
             strength: None,
-            companion: None,
-            peers: Vec::new(),
+            fleet: None,
             lists: Vec::new(),
         }
     }

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use self::quota::Quota;
 pub use self::{
     claim::{Allowed, Claim, Enforced, HERE, Millis, Number, ONLY_HERE, millis_of, time_of},
-    enforced::{Change, View},
+    enforced::{Change, Standing, View},
     peer::{Hold, Peer},
     rules::Rules,
     word::{Gateway, Refused, Said, Word, is_private, may_be_shared},
@@ -172,7 +172,7 @@ impl Peers {
         let limits = (self.rules.each, self.rules.all);
         let Some(peer) = self.known.get_mut(&number) else { return BTreeSet::new() };
         let was_held = peer.held.is_some();
-        let rate = (self.rules.rate, self.rules.each);
+        let rate = (self.rules.rate, self.rules.state);
         if !peer.admit(word.count(), word.is_state(), rate, now) {
             let is_held = peer.held.is_some();
             self.revision += u64::from(was_held != is_held);
@@ -295,11 +295,6 @@ impl Peers {
     #[must_use]
     pub fn networks(&self) -> BTreeSet<IpNet> {
         self.claims.networks().chain(self.enforced.keys().copied()).collect()
-    }
-
-    /// Returns what peers say about a network.
-    pub fn claims(&self, network: IpNet) -> impl Iterator<Item = (&Peer, Claim)> {
-        self.claims.about(network).filter_map(|(number, claim)| Some((self.known.get(&number)?, claim)))
     }
 
     /// Returns the networks in `network`, itself included, about which something is said.

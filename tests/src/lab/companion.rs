@@ -62,6 +62,15 @@ impl Companion {
         self.say(json!({"word": "block", "gateway": gateway, "said": now, "blocks": blocks}));
     }
 
+    /// Reports that it is connected to one of two servers.
+    pub fn report(&mut self) {
+        let servers = [("a", true), ("b", false)]
+            .map(|(name, is_connected)| json!({"name": name, "connected": is_connected}));
+        self.say(
+            json!({"word": "report", "servers": servers, "certificate": now() + 86_400_000, "waiting": 0}),
+        );
+    }
+
     /// Says that an administrator at a gateway lifts a source's blocks.
     pub fn lift(&mut self, gateway: &str, source: IpAddr) {
         self.say(json!({"word": "lift", "gateway": gateway, "addresses": [source], "at": now() + 1}));

@@ -173,15 +173,19 @@ impl Fleet {
 
     /// Starts a gateway's companion, which finds its daemon at `socket`.
     pub fn start_companion(&self, gateway: usize, socket: &Path) -> Process {
+        self.configure(gateway, &format!("SHARE_SOCKET=\"{}\"\n", socket.display()));
+        let mut command = self.gateways[gateway].command(program());
+        command.arg("--file").arg(self.directory(gateway).join("share.conf"));
+        Process::start(command)
+    }
+
+    /// Adds a line to a gateway's `share.conf`.
+    pub fn configure(&self, gateway: usize, setting: &str) {
         let file = self.directory(gateway).join("share.conf");
         let text = fs::read_to_string(&file).expect("share.conf");
-        let setting = format!("SHARE_SOCKET=\"{}\"\n", socket.display());
-        if !text.contains(&setting) {
-            fs::write(&file, text + &setting).expect("share.conf");
+        if !text.contains(setting) {
+            fs::write(&file, text + setting).expect("share.conf");
         }
-        let mut command = self.gateways[gateway].command(program());
-        command.arg("--file").arg(file);
-        Process::start(command)
     }
 
     /// Returns a gateway whose daemon is the test itself.

@@ -4,16 +4,13 @@ use std::time::SystemTime;
 
 use super::finding::Finding;
 use crate::{
-    inspect::fleet::{Fleet, Peer, Report, Way},
-    policy::peers::{Millis, millis_of},
+    inspect::fleet::{Fleet, Peer, Report, Way, certificate_problem},
+    policy::peers::millis_of,
 };
 
 const ABOUT: &str = "fleet";
 /// Difference of clocks in milliseconds that is reported.
 const CLOCK: u64 = 2000;
-/// Days before the end of the certificate at which it is reported.
-const DAYS: Millis = 30;
-const DAY: Millis = 86_400_000;
 
 /// Returns the findings.
 pub(super) fn findings(fleet: &Fleet) -> Vec<Finding> {
@@ -25,7 +22,9 @@ pub(super) fn findings(fleet: &Fleet) -> Vec<Finding> {
         )];
     }
     let end = fleet.report.as_ref().and_then(|report| report.certificate);
-    let certificate = end.and_then(|end| certificate(end, millis_of(SystemTime::now())));
+    let problem = end.and_then(|end| certificate_problem(end, millis_of(SystemTime::now())));
+    let certificate =
+        problem.map(|it| Finding::warning(ABOUT, it, "`portsentry share init` makes a new one (fleet.md)"));
     let servers = fleet.report.as_ref().map(servers);
     let ways = fleet.ways.iter().map(way);
     servers.into_iter().chain(ways).chain(certificate).chain(fleet.peers.iter().filter_map(peer)).collect()
@@ -51,16 +50,6 @@ fn servers(report: &Report) -> Finding {
         1 => Finding::warning(ABOUT, what, "if that server fails, words are late: two are used"),
         _ => Finding::ok(ABOUT, what),
     }
-}
-
-fn certificate(end: Millis, now: Millis) -> Option<Finding> {
-    let days = end.saturating_sub(now) / DAY;
-    let what = if end <= now {
-        "the certificate has ended".to_owned()
-    } else {
-        format!("the certificate ends within {} days", days + 1)
-    };
-    (days < DAYS).then(|| Finding::warning(ABOUT, what, "`portsentry share init` makes a new one (fleet.md)"))
 }
 
 fn peer(peer: &Peer) -> Option<Finding> {
@@ -114,7 +103,7 @@ mod tests {
         fleet.peers[0].held = Some("rate".into());
         fleet.peers[1].clock = -300_000;
         if let Some(report) = &mut fleet.report {
-            report.certificate = Some(millis_of(SystemTime::now()) + 5 * DAY + DAY / 2);
+            report.certificate = Some(millis_of(SystemTime::now()) + 11 * 43_200_000);
         }
         assert_eq!(
             warnings(&fleet),
@@ -124,6 +113,5 @@ mod tests {
                 "the clock of gateway gw3 differs by 300 s"
             ]
         );
-        assert_eq!(certificate(DAY, 2 * DAY).map(|it| it.what).as_deref(), Some("the certificate has ended"));
     }
 }

@@ -133,6 +133,7 @@ fn inspect(request: Request, health: Option<Value>, subject: &Subject) -> Answer
         | Request::Reload {}
         | Request::Summary {}
         | Request::Peers {}
+        | Request::Claims { .. }
         | Request::Peer { .. }
         | Request::Allow { .. } => Err(Refusal::new(Code::Failed, "another thread does that")),
     }

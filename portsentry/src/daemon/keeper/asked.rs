@@ -40,6 +40,7 @@ impl Keeper {
                 answer
             }
             Request::Peers {} => Ok(self.report_peers()),
+            Request::Claims { address } => Ok(self.report_claims(address.to_canonical())),
             Request::Peer { gateway, action } => self.judge_peer(&gateway, action),
             Request::Allow { networks, remove } => self.allow_all(&networks, !remove),
             Request::Summary {} => {

@@ -11,11 +11,11 @@ use ipnet::IpNet;
 use portsentry_common::block::Proof;
 use serde_json::{Value, json};
 
-use super::scope::Scope;
+use super::{naming::Naming, scope::Scope};
 use crate::{
     config::{Config, ShareBlocks},
     inspect::fleet::{Report, Way},
-    metrics::PeerStats,
+    metrics::{FleetStats, PeerStats, ShareStats},
     policy::{
         Record, is_host,
         peers::{Enforced, Gateway, Peers, Rules, Word, may_be_shared},
@@ -41,6 +41,8 @@ pub(super) struct Fleet {
     pub is_here: bool,
     /// Own blocks that the fleet has lifted or exempted, with the reasons, to be released.
     pub unwanted: Vec<(IpNet, String)>,
+    /// Which blocks are logged one by one.
+    pub naming: Naming,
     /// The companion's last report, while it is connected.
     pub report: Option<Report>,
     /// The companion's other ways, while it is connected.
@@ -65,6 +67,7 @@ impl Fleet {
             is_on: config.share_socket.is_some(),
             is_here: false,
             unwanted: Vec::new(),
+            naming: Naming::new(now),
             report: None,
             ways: Vec::new(),
             released: Vec::new(),
@@ -153,16 +156,26 @@ impl Fleet {
         }
     }
 
-    /// Returns the peers' part of the metrics.
-    pub(super) fn stats(&self) -> Vec<PeerStats> {
-        let stats = self.peers.iter().map(|(number, peer)| PeerStats {
+    /// Returns the fleet's part of the metrics; `None` without a `SHARE_SOCKET`.
+    pub(super) fn stats(&self) -> Option<FleetStats> {
+        let peers = self.peers.iter().map(|(number, peer)| PeerStats {
             gateway: peer.gateway.name().to_owned(),
             is_held: peer.held.is_some(),
+            blocks: self.peers.count(number),
             in_force: self.peers.in_force(number),
+            offset: peer.offset,
+            heard: peer.heard,
             accepted: peer.accepted,
             refused: peer.refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
         });
-        stats.collect()
+        let share = self.report.as_ref().map(|report| ShareStats {
+            servers: report.servers.len(),
+            connected: report.servers.iter().filter(|server| server.connected).count(),
+            waiting: report.waiting,
+            certificate: report.certificate,
+        });
+        let is_joined = self.is_joined();
+        self.is_on.then(|| FleetStats { is_joined, share, peers: peers.collect() })
     }
 
     /// Whether this gateway shares a block. It doesn't share fences, networks and private addresses.

@@ -70,6 +70,9 @@ impl Keeper {
     pub(super) fn tick_fleet(&mut self) {
         self.release_unwanted();
         self.outside.fleet.tell_released();
+        for message in self.outside.fleet.naming.messages() {
+            self.journal.note(&message);
+        }
         if self.outside.fleet.is_expiry_due() {
             let over = self.outside.fleet.peers.expire(millis());
             self.settle(over);

@@ -111,8 +111,7 @@ impl Totals {
             scans: ScanState::of(kernel, |memory| self.scans.count(memory)).ok(),
             lost,
             strength: Some(self.enforcement.strength()),
-            companion: fleet.is_on.then(|| fleet.is_joined()),
-            peers: fleet.stats(),
+            fleet: fleet.stats(),
             lists: self.lists.clone(),
         });
     }

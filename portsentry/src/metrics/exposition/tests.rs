@@ -5,7 +5,7 @@ use portsentry_common::{counter::Counters, settings::ScanDetection};
 use super::*;
 use crate::{
     kernel::ScanState,
-    metrics::{ListStats, PeerStats, Stats},
+    metrics::{FleetStats, ListStats, PeerStats, ShareStats, Stats},
     policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
 };
@@ -33,14 +33,7 @@ fn rendered() -> String {
         scans: Some(ScanState { detection: ScanDetection::Off, memory: None }),
         lost: vec![("log", 3), ("json", 4)],
         strength: Some(Strength::Fencing),
-        companion: Some(true),
-        peers: vec![PeerStats {
-            gateway: "gw2".into(),
-            is_held: false,
-            in_force: 6,
-            accepted: 12,
-            refused: vec![("rate", 13)],
-        }],
+        fleet: Some(fleet()),
         lists: vec![ListStats { name: "drop".into(), entries: 14, in_force: 15, dropped: 16 }],
     });
     let source = "192.0.2.9/32".parse().unwrap();
@@ -62,6 +55,21 @@ fn rendered() -> String {
     stats.count_scan(ScanKind::Sweep, true);
     stats.count_left_out(11);
     render(&stats.copy(), Instant::now())
+}
+
+fn fleet() -> FleetStats {
+    let peer = PeerStats {
+        gateway: "gw2".into(),
+        is_held: false,
+        blocks: 17,
+        in_force: 6,
+        offset: -2500,
+        heard: Some(1_500),
+        accepted: 12,
+        refused: vec![("rate", 13)],
+    };
+    let share = ShareStats { servers: 3, connected: 2, waiting: 18, certificate: Some(2_000) };
+    FleetStats { is_joined: true, share: Some(share), peers: vec![peer] }
 }
 
 #[test]
@@ -133,6 +141,18 @@ fn everything_else_has_its_figure() {
         "portsentry_admitted_sources_total{cause=\"trap\"} 5",
         "portsentry_admitted_sources_by_country_total{country=\"DE\"} 1",
         "portsentry_left_out_probes_total 11",
+        "portsentry_share_connected 1",
+        "portsentry_share_servers 3",
+        "portsentry_share_servers_connected 2",
+        "portsentry_share_waiting_words 18",
+        "portsentry_share_certificate_expiry_timestamp_seconds 2.0",
+        "portsentry_peer_blocks{gateway=\"gw2\"} 17",
+        "portsentry_peer_sources{gateway=\"gw2\"} 6",
+        "portsentry_peer_held{gateway=\"gw2\"} 0",
+        "portsentry_peer_clock_offset_seconds{gateway=\"gw2\"} -2.5",
+        "portsentry_peer_last_heard_timestamp_seconds{gateway=\"gw2\"} 1.5",
+        "portsentry_peer_words_total{gateway=\"gw2\"} 12",
+        "portsentry_peer_refused_words_total{gateway=\"gw2\",reason=\"rate\"} 13",
         "portsentry_healthy 1",
         "portsentry_config_last_reload_successful 1",
         concat!("portsentry_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use ipnet::IpNet;
 
-use super::{Enforced, Millis, Number, Peers, Trust};
+use super::{Claim, Enforced, Millis, Number, Peer, Peers, Trust};
 
 /// What takes precedence over peers.
 pub trait View {
@@ -37,7 +37,67 @@ pub enum Change {
     },
 }
 
+/// What becomes of a peer's claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in force.
+    InForce,
+    /// An own block, or another peer's, has precedence.
+    Covered,
+    /// The network is exempt here or in the fleet.
+    Exempt,
+    /// It began before an administrator lifted it.
+    Lifted,
+    /// Its peer is held, or not trusted to block.
+    Ignored,
+    /// It has ended.
+    Over,
+}
+
+impl Standing {
+    /// Returns the name for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InForce => "in force",
+            Self::Covered => "covered",
+            Self::Exempt => "exempt",
+            Self::Lifted => "lifted",
+            Self::Ignored => "ignored",
+            Self::Over => "over",
+        }
+    }
+}
+
 impl Peers {
+    /// Returns what peers say about a network, and what becomes of it.
+    pub fn standings<'a>(
+        &'a self,
+        network: IpNet,
+        view: &'a impl View,
+        now: Millis,
+    ) -> impl Iterator<Item = (&'a Peer, Claim, Standing)> {
+        let enforced = self.enforced(network).map(|enforced| (enforced.number, enforced.claim));
+        let lifted = self.lifted(network).unwrap_or(0);
+        self.claims.about(network).filter_map(move |(number, claim)| {
+            let peer = self.peer(number)?;
+            let standing = if claim.until <= now {
+                Standing::Over
+            } else if peer.counts().is_none() {
+                Standing::Ignored
+            } else if claim.since < lifted {
+                Standing::Lifted
+            } else if view.is_exempt(network) || self.is_allowed(network) {
+                Standing::Exempt
+            } else if enforced == Some((number, claim)) {
+                Standing::InForce
+            } else {
+                Standing::Covered
+            };
+            Some((peer, claim, standing))
+        })
+    }
+
     /// Returns the block or fence that follows from the peers' words: nothing for a network that is exempt here or in
     /// the fleet, or if each block began before an administrator lifted it; otherwise the one that ends last. Blocks
     /// come before fences.

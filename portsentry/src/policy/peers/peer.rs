@@ -102,7 +102,7 @@ impl Peer {
         &mut self,
         count: usize,
         is_state: bool,
-        (rate, each): (u32, usize),
+        (rate, state): (u32, usize),
         now: Millis,
     ) -> bool {
         self.heard = Some(now);
@@ -113,7 +113,7 @@ impl Peer {
             Some(Refused::Held)
         } else if is_state {
             // The companion decides when the state is read, not the peer.
-            (!self.resyncs(count, each, now)).then_some(Refused::Rate)
+            (!self.resyncs(count, state, now)).then_some(Refused::Rate)
         } else {
             (!self.is_in_time(words, rate, now)).then_some(Refused::Rate)
         };
@@ -128,10 +128,10 @@ impl Peer {
         *self.refused.entry(reason).or_default() += words;
     }
 
-    fn resyncs(&mut self, count: usize, each: usize, now: Millis) -> bool {
+    fn resyncs(&mut self, count: usize, state: usize, now: Millis) -> bool {
         let (begun, left) = &mut self.resync;
         if begun.is_none_or(|begun| now.saturating_sub(begun) >= RESYNC) {
-            (*begun, *left) = (Some(now), each);
+            (*begun, *left) = (Some(now), state);
         }
         let is_room = count <= *left;
         *left -= if is_room { count } else { 0 };

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::config::{Config, Peers as Trusted};
 
+/// Maximum number of words in a gateway's part of the fleet's state.
+const STATE: usize = 1 << 20;
+
 /// The settings for peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -15,6 +18,8 @@ pub struct Rules {
     pub each: usize,
     /// `MAX_PEER_BLOCKED`, at most half of `MAX_BLOCKED`
     pub all: usize,
+    /// Words of each peer's part of the state that are heard per minute: all of them, because the latest come last.
+    pub state: usize,
     /// `PEER_BLOCK_TIME`
     pub longest: Duration,
 }
@@ -29,6 +34,7 @@ impl Rules {
             rate: config.peer_rate,
             each: config.max_per_peer as usize,
             all: all as usize,
+            state: STATE,
             longest: config.peer_block_time,
         }
     }

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::Config;
 
+mod standing;
+
 const NOW: Millis = 1_000_000_000;
 const HOUR: Millis = 3_600_000;
 const GATEWAYS: [&str; 4] = ["gw2", "gw3", "gw4", "gw5"];
@@ -38,7 +40,8 @@ fn gateway(name: &str) -> Gateway {
 fn peers(trust: &str, rate: u32, (each, all): (usize, usize)) -> Peers {
     let (config, _) = Config::parse(&format!("PEERS=\"{trust}\"\n"), "").unwrap();
     let trusted = config.peers;
-    let mut peers = Peers::new(Rules { trusted, rate, each, all, longest: Duration::from_hours(24) });
+    let longest = Duration::from_hours(24);
+    let mut peers = Peers::new(Rules { trusted, rate, each, all, state: 500, longest });
     (1..).zip(GATEWAYS).for_each(|(number, name)| peers.restore(number, gateway(name), None));
     peers
 }
@@ -246,7 +249,7 @@ fn a_peer_that_says_far_too_much_is_held_until_it_is_released() {
 }
 
 #[test]
-fn a_whole_state_is_accepted_at_once_but_not_again_and_again() {
+fn the_latest_of_a_whole_state_count_but_it_is_not_heard_again_and_again() {
     let mut peers = peers("*", 10, (300, 1000));
     let state = |first: u32| Word::Block {
         gateway: gateway("gw2"),
@@ -255,15 +258,16 @@ fn a_whole_state_is_accepted_at_once_but_not_again_and_again() {
         blocks: (first..first + 100)
             .map(|number| Said {
                 address: IpAddr::from((0x0b00_0000 + number).to_be_bytes()),
-                ..said(ADDRESSES[0], NOW - 5, Some(NOW + HOUR))
+                ..said(ADDRESSES[0], NOW - 1000 + Millis::from(number), Some(NOW + HOUR))
             })
             .collect(),
     };
-    for first in [0, 100, 200] {
+    for first in [0, 100, 200, 300, 400] {
         hear(&mut peers, &state(first));
     }
     assert_eq!(peers.count(1), 300);
-    for first in [300, 400] {
+    assert_eq!(peers.networks().first(), Some(&net("11.0.0.200")), "the quota's latest");
+    for first in [0, 500] {
         hear(&mut peers, &state(first));
     }
     // The companion decides when it reads the state, so too much of it holds no peer.

@@ -27,8 +27,6 @@ pub struct Words {
     pub beats: BTreeMap<String, u64>,
     /// The last report.
     pub report: Value,
-    /// Number of blocks with repetitions.
-    pub count: usize,
 }
 
 /// A gateway.
@@ -113,11 +111,6 @@ impl<'f> Gateway<'f> {
         &self.name
     }
 
-    /// The companion's output.
-    pub fn log(&self) -> &super::Log {
-        &self.companion.as_ref().expect("it runs").log
-    }
-
     /// Tells the companion a word.
     pub fn tell(&self, mut word: Value) {
         (word["v"], word["gateway"]) = (1.into(), self.name.clone().into());
@@ -134,6 +127,13 @@ impl<'f> Gateway<'f> {
         let told = Instant::now();
         self.tell(json!({"word": "block", "said": now(), "blocks": [block]}));
         told
+    }
+
+    /// Tells the companion that it blocks sources, for an hour from now on, and forgets them.
+    pub fn block_all(&self, sources: &[IpAddr]) {
+        let blocks: Vec<Value> =
+            sources.iter().map(|source| block(*source, now(), now() + 3_600_000)).collect();
+        self.tell(json!({"word": "block", "said": now(), "blocks": blocks}));
     }
 
     /// Has it block sources before a companion joins.
@@ -209,7 +209,6 @@ fn hear(stream: UnixStream, words: &Mutex<Words>) {
                 for block in said["blocks"].as_array().into_iter().flatten() {
                     let source =
                         block["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-                    words.count += 1;
                     words.blocks.entry((gateway.clone(), source)).or_insert(arrived);
                 }
             }

@@ -1,16 +1,22 @@
 //! An administrator's requests about the fleet.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use ipnet::IpNet;
+use portsentry_common::{
+    block::Proof,
+    classify::{Kind, Protocol},
+};
 use serde_json::{Value, json};
 
-use super::super::Keeper;
+use super::{super::Keeper, Here, millis};
 use crate::{
     control::{Answer, Code, PeerAction, Refusal},
     inspect::fleet as inspect,
     instant::Time,
     policy::{
-        name_of,
-        peers::{Gateway, Hold, time_of},
+        kind_name, name_of,
+        peers::{Claim, Gateway, Hold, Peer, Standing, time_of},
     },
 };
 
@@ -40,6 +46,18 @@ impl Keeper {
             allowed: allowed.map(|(network, _)| name_of(network)).collect(),
         };
         serde_json::to_value(report).unwrap_or_default()
+    }
+
+    /// Returns what the other gateways say about an address.
+    pub(in super::super) fn report_claims(&self, address: IpAddr) -> Value {
+        let Self { scope, register, listed, outside, .. } = self;
+        let here = Here { scope, register, listed };
+        let networks = BTreeSet::from([address.into(), scope.network_of(address)]);
+        let standings = networks.iter().flat_map(|network| {
+            let all = outside.fleet.peers.standings(*network, &here, millis());
+            all.map(|(peer, claim, standing)| claimed(*network, peer, &claim, standing))
+        });
+        json!(standings.collect::<Vec<_>>())
     }
 
     /// Holds or releases a gateway, or forgets what it said.
@@ -80,5 +98,21 @@ impl Keeper {
             details,
             ..Refusal::new(Code::Failed, "the fleet's allow list is full, or has a later word")
         })
+    }
+}
+
+fn claimed(network: IpNet, peer: &Peer, claim: &Claim, standing: Standing) -> inspect::Claimed {
+    // An administrator's block has neither port nor kind.
+    let protocol = Protocol::try_from(claim.protocol).ok().filter(|_| claim.port != 0);
+    inspect::Claimed {
+        gateway: peer.gateway.to_string(),
+        network: name_of(network),
+        since: Time(time_of(claim.since)),
+        until: Time(time_of(claim.until)),
+        proof: Proof::try_from(claim.proof).map_or("unknown", Proof::name).into(),
+        kind: Kind::try_from(claim.kind).ok().map(|kind| kind_name(kind).into()),
+        port: protocol.map(|_| claim.port),
+        protocol: protocol.map(|protocol| protocol.name().into()),
+        standing: standing.name().into(),
     }
 }

@@ -1,6 +1,9 @@
 //! Peers' blocks and fences in the kernel's maps, in batches.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Instant, SystemTime},
+};
 
 use ipnet::IpNet;
 use portsentry_common::{
@@ -24,9 +27,6 @@ use crate::{
     },
     sink::peer_file,
 };
-
-/// Number of changes at a time that are logged one by one. The others are only counted.
-const NAMED: usize = 50;
 
 impl Keeper {
     /// Takes over the peers, and their blocks in the kernel's maps.
@@ -70,32 +70,20 @@ impl Keeper {
             self.journal.error(&error);
             self.forget_missing(&changes);
         }
-        let (mut entered, mut left) = (0, 0);
         for change in changes {
             match change {
                 Change::Enter { is_new: false, .. } => {}
                 // It was another's entry.
                 Change::Enter { network, .. } if self.outside.fleet.peers.enforced(network).is_none() => {}
-                Change::Enter { network, enforced, .. } => {
-                    entered += 1;
-                    self.follow_entry(network, &enforced, entered);
-                }
-                Change::Leave { network, enforced } => {
-                    left += 1;
-                    self.follow_release(network, &enforced, left);
-                }
-            }
-        }
-        for (count, what) in [(entered, "blocked or fenced"), (left, "released")] {
-            if count > NAMED {
-                self.journal.note(&format!("{} more hosts {what}, as other gateways say", count - NAMED));
+                Change::Enter { network, enforced, .. } => self.follow_entry(network, &enforced),
+                Change::Leave { network, enforced } => self.follow_release(network, &enforced),
             }
         }
     }
 
     /// Carries out the effects of a block or fence outside the kernel.
-    fn follow_entry(&mut self, network: IpNet, enforced: &Enforced, number: usize) {
-        if number > NAMED {
+    fn follow_entry(&mut self, network: IpNet, enforced: &Enforced) {
+        if !self.outside.fleet.naming.names(true, Instant::now()) {
             return self.totals.stats.count_admitted(Admission::Peer.name(), 1);
         }
         let is_fence = enforced.is_fence;
@@ -106,9 +94,9 @@ impl Keeper {
     }
 
     /// Carries out the effects of a release outside the kernel.
-    fn follow_release(&mut self, network: IpNet, enforced: &Enforced, number: usize) {
+    fn follow_release(&mut self, network: IpNet, enforced: &Enforced) {
         let (way, reason) = self.why_left(network, enforced);
-        if number > NAMED {
+        if !self.outside.fleet.naming.names(false, Instant::now()) {
             return self.totals.stats.count_released(way.name(), 1);
         }
         let case = Case::let_go(way, record(network, enforced), reason, SystemTime::now());
