@@ -1,10 +1,11 @@
 //! `cargo xtask demo`: shows a scan detected, logged and dropped, between two network namespaces.
 
+mod fleet;
 mod picture;
+mod scene;
 mod stage;
 
 use std::{
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -17,22 +18,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use self::stage::{HOST, PINS, Running, SCANNER, Stage, inside, show};
+use self::{
+    scene::{config, ensure_running, heading},
+    stage::{HOST, PINS, Running, SCANNER, Stage, inside, show},
+};
 use crate::{build, paths, setup};
-
-const CONFIG: &str = r#"TCP_PORTS="1,11,15,79,111,119,143,540,635,1080,1524,2000"
-UDP_PORTS="1,7,9,69,161,162,513"
-BLOCK_TCP="1"
-BLOCK_UDP="1"
-SCAN_TRIGGER="0"
-CHALLENGE="1"
-FENCE="open"
-XDP_MODE="generic"
-KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
-"#;
 
 /// The scanned addresses, by address family.
 const TARGETS: [(&str, &str); 2] = [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8::1")];
@@ -43,6 +36,9 @@ pub(crate) struct Arguments {
     /// Show this daemon instead of building one
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
+    /// Show three gateways that share their blocks
+    #[arg(long, conflicts_with = "picture")]
+    fleet: bool,
     /// Draw the output as an SVG picture, as in the README
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -54,6 +50,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.daemon.is_none() {
         build::run()?;
     }
+    if arguments.fleet {
+        setup::fleet()?;
+    }
+    if arguments.fleet && arguments.daemon.is_none() {
+        build::companion()?;
+    }
     let binary = arguments.daemon.clone().unwrap_or_else(paths::daemon);
     if let Some(picture) = &arguments.picture {
         return picture::run(&binary, picture);
@@ -62,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catching signals")?;
     }
-    let ended = play(&binary, &interrupted);
+    let ended =
+        if arguments.fleet { fleet::play(&binary, &interrupted) } else { play(&binary, &interrupted) };
     if interrupted.load(Ordering::Relaxed) {
         bail!("interrupted; namespaces, pins and files are removed");
     }
@@ -77,7 +80,8 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     fs::write(files.join("portsentry.ignore"), "127.0.0.1/32\n::1/128\n")
         .context("writing the ignore file")?;
     fs::write(files.join("portsentry.blocklist"), "").context("writing the block list")?;
-    fs::write(files.join("portsentry.conf"), config(files)).context("writing portsentry.conf")?;
+    fs::write(files.join("portsentry.conf"), config(files, Path::new(PINS)))
+        .context("writing portsentry.conf")?;
     let _server = Running::spawn(inside(HOST, "ncat").args(["-lk", "80"]).stdout(Stdio::null()))?;
     go_on()?;
 
@@ -133,24 +137,6 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-fn config(files: &Path) -> String {
-    let files = files.display();
-    let mut text = format!("{CONFIG}PIN_PATH=\"{PINS}\"\n");
-    // The configuration overrides settings whose default path is system-wide.
-    for (key, file) in [
-        ("IGNORE_FILE", "portsentry.ignore"),
-        ("HISTORY_FILE", "portsentry.history"),
-        ("BLOCKED_FILE", "portsentry.blocked"),
-        ("EVIDENCE_FILE", "portsentry.evidence"),
-        ("BLOCK_LIST", "portsentry.blocklist"),
-        ("CONTROL_SOCKET", "run/control.sock"),
-        ("WRAPPER_HOSTS_DENY", "hosts.deny"),
-    ] {
-        let _ = writeln!(text, "{key}=\"{files}/{file}\"");
-    }
-    text
-}
-
 fn scan(kind: &str, target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {
     let mut nmap = inside(SCANNER, "nmap");
     nmap.args(["-n", "-Pn", kind, "-p", "75-85", "--max-retries", "0", "-T5", "--host-timeout", "20s"]);
@@ -186,13 +172,4 @@ fn wait_for_lines(file: &Path, lines: usize, interrupted: &AtomicBool) -> Result
         thread::sleep(Duration::from_millis(200));
     }
     bail!("{} has not got {lines} lines within 20 seconds", file.display())
-}
-
-fn ensure_running(interrupted: &AtomicBool) -> Result<()> {
-    ensure!(!interrupted.load(Ordering::Relaxed), "interrupted");
-    Ok(())
-}
-
-fn heading(text: &str) {
-    println!("\n== {text}\n");
 }

@@ -116,27 +116,26 @@ pub(super) fn inside(namespace: &str, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs `command` with its output indented.
-pub(super) fn show(command: &mut Command) -> Result<()> {
+/// Runs `command` with its output indented. Returns the output.
+pub(super) fn show(command: &mut Command) -> Result<String> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let typed = words.iter().skip_while(|word| *word == "nsenter" || word.starts_with("--net="));
     println!("  $ {}", typed.map(String::as_str).collect::<Vec<_>>().join(" "));
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("running {}", words.join(" ")))?;
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        println!("    {line}");
-    }
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.lines().for_each(|line| println!("    {line}"));
     ensure!(
         output.status.success(),
         "{} failed: {}",
         words.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(())
+    Ok(said)
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+pub(super) fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(arguments).output().context("running ip (Debian: iproute2)")?;
     let problem = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), problem.trim());
