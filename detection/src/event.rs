@@ -21,11 +21,13 @@ pub struct Event {
 
 impl Event {
     /// Returns a SYN as operating systems send it, without an answer.
+    #[must_use]
     pub fn silent(at: u32, source: u64, pair: Pair) -> Self {
         Self { at, source, pair, outcome: Outcome::Silent, shape: Shape::Ordinary }
     }
 
     /// Whether it failed.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.outcome != Outcome::Served
     }

@@ -46,6 +46,7 @@ pub const CLASSES: [(Class, &str, u64); 9] = [
 ];
 
 /// Returns the class of source `number`.
+#[must_use]
 pub fn class_of(number: u64) -> usize {
     let mut left = number % 1000;
     for (place, (_, _, share)) in CLASSES.iter().enumerate() {

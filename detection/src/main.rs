@@ -3,13 +3,9 @@
 mod capture;
 mod check;
 mod distributed;
-mod event;
 mod figures;
-mod honest;
-mod network;
 mod picture;
 mod rules;
-mod scanners;
 mod tally;
 mod trial;
 
@@ -18,6 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use ipnet::IpNet;
+use portsentry_detection::{event, honest, network, scanners};
 
 use crate::figures::{Size, measure, panels};
 

@@ -66,6 +66,7 @@ impl Network {
     }
 
     /// Returns the outcome of a first contact with a pair.
+    #[must_use]
     pub fn outcome(&self, pair: Pair) -> Outcome {
         if self.services.contains(&pair) {
             Outcome::Served

@@ -56,6 +56,7 @@ pub const CLASSES: [Class; 12] = [
 ];
 
 /// Returns a class: see its fields.
+#[must_use]
 pub const fn class(name: &'static str, each: u32, width: Width, shape: Shape, mixed: u32) -> Class {
     Class { name, each, width, shape, mixed }
 }

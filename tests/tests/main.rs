@@ -30,6 +30,7 @@ mod crowdsec;
 mod debian_1_2;
 mod demo;
 mod deployments;
+mod detection_parity;
 mod devices;
 mod differential;
 mod documented_commands;
