@@ -38,8 +38,11 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Runs until a signal ends it. All files have been read.
 pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
-    match sandbox::seal() {
-        Ok(None) => LOG.notice("confined by Landlock: it writes and executes no file"),
+    let written = config.crowdsec.as_ref().map(|_| config.state.as_path());
+    match sandbox::seal(written) {
+        Ok(None) => {
+            LOG.notice("confined by Landlock: it executes no file, and writes only to STATE_DIRECTORY")
+        }
         Ok(Some(note)) => LOG.warning(note),
         Err(error) => {
             LOG.error(&error.to_string());

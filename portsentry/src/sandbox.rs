@@ -104,10 +104,11 @@ pub fn confine(directory: Option<&Path>) -> Result<(), Error> {
     Privileges::of_files().keep(Account::current())
 }
 
-/// Confines a program that only speaks to others: this thread and those that it starts write no file and execute none. Returns
-/// a note for the administrator.
-pub fn seal() -> Result<Option<&'static str>, Error> {
-    restrict(&[], None).map(|status| note(&status))
+/// Confines a program that only speaks to others: this thread and those that it starts execute no file, and write only to
+/// `directory`, if it exists. Returns a note for the administrator.
+pub fn seal(directory: Option<&Path>) -> Result<Option<&'static str>, Error> {
+    let places = directory.filter(|path| path.is_dir()).map(Path::to_path_buf);
+    restrict(places.as_slice(), None).map(|status| note(&status))
 }
 
 fn note(status: &RestrictionStatus) -> Option<&'static str> {
@@ -197,14 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_program_writes_and_executes_no_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
+    fn a_sealed_program_writes_to_its_directory_only_and_executes_no_file() {
+        let [own, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let (inside, path) = (own.path().join("file"), other.path().join("file"));
         // Only this thread is confined.
         let sealed = std::thread::spawn({
             let path = path.clone();
             move || {
-                let note = seal().unwrap();
+                let note = seal(inside.parent()).unwrap();
+                std::fs::write(&inside, "").unwrap();
                 let read = std::fs::read("/proc/self/status").is_ok();
                 (
                     note,
