@@ -62,12 +62,5 @@ impl Rules {
 fn contact(event: &Event, key: u64) -> Contact {
     let (host, port) = event.pair;
     let pair = Pair::new(Ipv4 { octets: host.to_be_bytes() }, port, key);
-    Contact {
-        pair,
-        outcome: event.outcome,
-        shape: event.shape,
-        is_high: port > 1023,
-        is_member: false,
-        is_open: false,
-    }
+    Contact { pair, outcome: event.outcome, shape: event.shape, is_high: port > 1023, is_open: false }
 }

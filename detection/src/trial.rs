@@ -1,5 +1,7 @@
 //! Days of traffic through all rules.
 
+use std::collections::HashSet;
+
 use fastrand::Rng;
 use portsentry_common::scan::{Shape, Verdict};
 
@@ -83,6 +85,25 @@ impl Outcomes {
             None => &mut self.honest[honest::class_of(source)],
         }
     }
+}
+
+/// Returns the number of honest sources of `days` days, of `honest` a day, that are fenced if all of them are taken for
+/// members of distributed scans: groups can't do worse.
+pub fn all_members(seed: u64, days: u32, honest: u64) -> u64 {
+    let mut rng = Rng::with_seed(seed);
+    let network = Network::new(&mut rng);
+    let mut fenced = 0;
+    for _ in 0..days {
+        let mut events = Vec::new();
+        for source in 0..honest {
+            honest::CLASSES[honest::class_of(source)].0.live(&network, &mut rng, source, &mut events);
+        }
+        events.sort_by_key(|event| event.at);
+        let mut rule = Ours::new(SETS, rng.u64(..)).raising_all();
+        let found = events.iter().filter(|event| rule.read(event).verdict == Verdict::Fence);
+        fenced += found.map(|event| event.source).collect::<HashSet<_>>().len() as u64;
+    }
+    fenced
 }
 
 /// Returns the percentage of `scanners` scanners of each width with a probe in `each` seconds that each rule finds in a

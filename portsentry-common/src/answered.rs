@@ -288,7 +288,6 @@ fn settle_contact<A: Answering, W: Learning<A>>(
         shape: Shape::Ordinary,
         is_high: port > 1023,
         is_open: false,
-        is_member: false,
     };
     env.settle_contact(key, &contact, env.take_mark(question));
 }

@@ -25,7 +25,7 @@ pub const SERVED: i16 = -150;
 pub const BARE: i16 = 100;
 /// Additional score of a failed SYN with a known scanner's header fields.
 pub const PATTERN: i16 = 200;
-/// Additional score of a source's first [`MEMBER_PAIRS`] failures at a port that many sources scan together.
+/// Additional score of each of a source's first [`MEMBER_PAIRS`] failures that belongs to a distributed scan.
 pub const MEMBER: i16 = 100;
 /// Number of failures that a distributed scan makes worse. From the next one on a source is judged by itself.
 pub const MEMBER_PAIRS: u8 = 3;
@@ -178,8 +178,6 @@ pub struct Contact {
     pub shape: Shape,
     /// Whether the port is above 1023, as those of peer-to-peer programs are.
     pub is_high: bool,
-    /// Whether many sources are scanning this port together.
-    pub is_member: bool,
     /// Whether an answer may still come. The contact counts as failed, but no verdict rests on it until it is
     /// [`suspect::OPEN`] seconds old, or is refused.
     pub is_open: bool,
@@ -288,15 +286,7 @@ mod tests {
     #[test]
     fn a_failure_scores_by_its_outcome_and_shape() {
         let score = |outcome, shape| {
-            Contact {
-                pair: Pair::from_bits(0),
-                outcome,
-                shape,
-                is_high: false,
-                is_member: false,
-                is_open: false,
-            }
-            .failure()
+            Contact { pair: Pair::from_bits(0), outcome, shape, is_high: false, is_open: false }.failure()
         };
         for (outcome, shape, expected) in [
             (Outcome::Silent, Shape::Ordinary, Some(220)),

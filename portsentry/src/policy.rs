@@ -26,7 +26,9 @@ mod watched;
 pub use awaited::Awaited;
 pub use banner::Banner;
 pub use enforcement::Enforcement;
-pub use groups::{DistributedScan, Groups};
+#[cfg(test)]
+pub(crate) use groups::tests::sample_groups;
+pub use groups::{DistributedScan, Groups, Joined, MOST_GROUPS};
 pub use hold::{Hold, PREFIXES, Record, State, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use id::{BlockId, Ids};
 pub use lasting::Lasting;

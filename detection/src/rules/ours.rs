@@ -7,7 +7,7 @@ use portsentry_common::{
     scan::{
         MEMBER_PAIRS, Verdict,
         contacts::Fate,
-        group::{self, GROUPS, Group, Groups, Target},
+        group::{self, GROUPS, Group, Groups, Noted, Target, View},
         memory::{ENTRANTS, Memory, Note, Probation, SUSPECTS},
         suspect::Suspect,
     },
@@ -18,7 +18,7 @@ use crate::{event::Event, network::Pair};
 
 /// Sets of sources on probation and of suspects: 36 MiB together, for two and a half million sources.
 pub const SETS: [usize; 2] = [1 << 18, 1 << 17];
-/// Sets of groups: 4,096 groups in 768 KiB.
+/// Sets of groups: 4,096 groups in 3 MiB.
 const GROUP_SETS: usize = 1 << 10;
 /// Time for which a port that was served is no evidence, in seconds: a day, as `ANSWERS` remembers it.
 const SERVED: u32 = 86_400;
@@ -31,6 +31,7 @@ pub struct Ours {
     groups: Vec<[Group; GROUPS]>,
     key: u64,
     served: HashMap<Pair, u32>,
+    raises_all: bool,
 }
 
 /// What a contact led to.
@@ -39,11 +40,11 @@ pub struct Finding {
     /// The verdict on the source, if it is graver than before.
     pub verdict: Verdict,
     /// The verdict on its group.
-    pub group: group::Noted,
+    pub group: Noted,
 }
 
 impl Finding {
-    const NOTHING: Self = Self { verdict: Verdict::None, group: group::Noted::Nothing };
+    const NOTHING: Self = Self { verdict: Verdict::None, group: Noted::Nothing };
 }
 
 impl Ours {
@@ -55,7 +56,14 @@ impl Ours {
             groups: vec![Default::default(); GROUP_SETS],
             key,
             served: HashMap::new(),
+            raises_all: false,
         }
+    }
+
+    /// Takes every source for a member of distributed scans.
+    pub fn raising_all(mut self) -> Self {
+        self.raises_all = true;
+        self
     }
 
     /// Returns the size of the tables of sources in bytes.
@@ -78,9 +86,7 @@ impl Ours {
         let Self { probation, suspects, groups, key, .. } = self;
         let mut groups = Groups { sets: groups, key: *key };
         let (host, port) = event.pair;
-        let target = Target::new(Ipv4 { octets: host.to_be_bytes() }, port, event.shape);
-        let is_member = event.has_failed() && groups.is_scanned(&target, event.at);
-        let contact = super::Contact { is_member, ..contact(event, *key) };
+        let contact = contact(event, *key);
         let mut memory = Memory { probation, suspects, key: *key };
         let Note { judged, is_suspect, .. } = memory.note(event.source, &contact, event.at);
         let failed = match judged.fate {
@@ -89,10 +95,21 @@ impl Ours {
             Fate::Nothing | Fate::NoRoom => return Finding::NOTHING,
         };
         let mut finding = Finding { verdict: judged.verdict, ..Finding::NOTHING };
-        if judged.added > 0 && failed <= MEMBER_PAIRS {
-            #[expect(clippy::cast_possible_truncation, reason = "an IPv4 address, or a part of an IPv6 one")]
-            let source = event.source as u32;
-            finding.group = groups.note(&target, source, group::BLOCK, event.at);
+        if judged.added == 0 || failed > MEMBER_PAIRS {
+            return finding;
+        }
+        let target = Target::new(Ipv4 { octets: host.to_be_bytes() }, port, event.shape, View::Hosts);
+        finding.group = groups.note(&target, event.source, group::BLOCK, event.at);
+        // As the daemon does.
+        if let Some(group) = groups.find(&target) {
+            match finding.group {
+                _ if self.raises_all => memory.raise(event.source, failed, event.at),
+                Noted::Found => {
+                    group.members.iter().for_each(|(it, pairs)| memory.raise(it, pairs, event.at))
+                }
+                Noted::Member => memory.raise(event.source, group.members.pairs(event.source), event.at),
+                Noted::Nothing | Noted::NoRoom => {}
+            }
         }
         finding
     }

@@ -48,7 +48,7 @@ where
 /// Whether the daemon is told of a contact, or of the verdict on its source. Contacts have a rate limit.
 #[inline(always)]
 pub fn is_told<A: Address, W: FamilyMaps<A>>(judged: &Judged, env: &W) -> bool {
-    judged.is_told(A::VERSION)
+    judged.is_told()
         && (judged.verdict != Verdict::None || env.try_acquire(RateLimit::Contact, env.now_ns()))
 }
 
@@ -138,7 +138,6 @@ fn contact_of<A: Plain, F: Frame, W: FamilyMaps<A>>(
         shape: shape::<A, F>(frame, link, destination),
         is_high: probe.port > 1023,
         is_open,
-        is_member: false,
     }
 }
 
@@ -195,7 +194,7 @@ where
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
-    let evidence = judged.told_evidence(A::VERSION);
+    let evidence = judged.told_evidence();
     if is_contact {
         event.verdict = decide::Verdict::Noticed as u8;
         env.report_scan(&ScanEvent { event, evidence });

@@ -93,24 +93,24 @@ impl Judged {
     };
 
     /// Whether the daemon is told: there is a verdict, or the contact is one of the source's first, which may be those of a
-    /// distributed scan ([`super::group`]). IPv6 has none.
+    /// distributed scan ([`super::group`]).
     #[inline(always)]
     #[must_use]
-    pub const fn is_told(&self, version: u8) -> bool {
-        !matches!(self.verdict, Verdict::None) || self.is_first(version)
+    pub const fn is_told(&self) -> bool {
+        !matches!(self.verdict, Verdict::None) || self.is_first()
     }
 
     #[inline(always)]
-    const fn is_first(&self, version: u8) -> bool {
-        matches!(self.fate, Fate::Counted) && self.evidence.failed <= MEMBER_PAIRS && version == 4
+    const fn is_first(&self) -> bool {
+        matches!(self.fate, Fate::Counted) && self.evidence.failed <= MEMBER_PAIRS
     }
 
     /// Returns the evidence of which the daemon is told: with [`Evidence::FIRST`] and the SYN's [`Shape`], if the contact
     /// is one of the source's first.
     #[inline(always)]
     #[must_use]
-    pub const fn told_evidence(&self, version: u8) -> Evidence {
-        if !self.is_first(version) {
+    pub const fn told_evidence(&self) -> Evidence {
+        if !self.is_first() {
             return self.evidence;
         }
         // The score that it added shows the shape.
@@ -173,7 +173,6 @@ impl Contact {
             | (self.shape as u32) << 26
             | (self.is_high as u32) << 28
             | (self.is_open as u32) << 29
-            | (self.is_member as u32) << 30
     }
 
     /// Returns the contact from [`Contact::packed`].
@@ -190,7 +189,6 @@ impl Contact {
             shape: Shape::of_bits(word >> 26),
             is_high: word >> 28 & 1 != 0,
             is_open: word >> 29 & 1 != 0,
-            is_member: word >> 30 & 1 != 0,
         }
     }
 }
@@ -207,29 +205,27 @@ mod tests {
             for shape in [Shape::Ordinary, Shape::Bare, Shape::Pattern] {
                 let contact = Contact { outcome, shape, ..Contact::unpacked(0) };
                 let judged = Judged { added: contact.failure().expect("a failure"), ..Judged::NOTHING };
-                assert_eq!(judged.told_evidence(4).shape(), None, "it didn't count");
+                assert_eq!(judged.told_evidence().shape(), None, "it didn't count");
                 let judged = Judged { fate: Fate::Counted, ..judged };
-                assert_eq!(judged.told_evidence(4).shape(), Some(shape));
-                assert_eq!(judged.told_evidence(6).shape(), None);
+                assert_eq!(judged.told_evidence().shape(), Some(shape));
             }
         }
     }
 
     #[test]
     fn the_daemon_is_told_of_verdicts_and_of_first_failures() {
-        for (verdict, fate, failed, version, expected) in [
-            (Verdict::None, Fate::Counted, 0, 4, true),
-            (Verdict::None, Fate::Counted, 3, 4, true),
-            (Verdict::None, Fate::Counted, 4, 4, false),
-            (Verdict::None, Fate::Counted, 2, 6, false),
-            (Verdict::None, Fate::Nothing, 2, 4, false),
-            (Verdict::None, Fate::NoRoom, 0, 4, false),
-            (Verdict::Awaited, Fate::Counted, 9, 6, true),
-            (Verdict::Report, Fate::Nothing, 9, 6, true),
+        for (verdict, fate, failed, expected) in [
+            (Verdict::None, Fate::Counted, 0, true),
+            (Verdict::None, Fate::Counted, 3, true),
+            (Verdict::None, Fate::Counted, 4, false),
+            (Verdict::None, Fate::Nothing, 2, false),
+            (Verdict::None, Fate::NoRoom, 0, false),
+            (Verdict::Awaited, Fate::Counted, 9, true),
+            (Verdict::Report, Fate::Nothing, 9, true),
         ] {
             let evidence = Evidence { failed, ..Evidence::default() };
             let judged = Judged { verdict, fate, evidence, added: 0 };
-            assert_eq!(judged.is_told(version), expected, "{judged:?}");
+            assert_eq!(judged.is_told(), expected, "{judged:?}");
         }
     }
 

@@ -4,17 +4,28 @@
 //! that the first [`super::MEMBER_PAIRS`] failures of each source cover in a block of [`BLOCK`] addresses, at a port and
 //! by SYNs of one shape. Its score is the excess over [`chance`], in standard deviations. A group is reported with its
 //! latest members. It is never fenced.
+//!
+//! An IPv6 network has so many addresses that random contacts never meet. But scanners count: through the last bits of
+//! the address, or through the subnets with one interface identifier. Each [`View`] has blocks of its own, in which as
+//! many addresses are near each other as in IPv4.
 
 pub mod chance;
+mod members;
+mod target;
 
 use bytemuck::{Pod, Zeroable};
 
 use self::chance::Coverage;
+pub use self::{
+    members::{MEMBERS, Members},
+    target::{Target, View},
+};
 use super::{Shape, mix};
-use crate::address::Ipv4;
 
 /// Number of addresses in a block.
-pub const BLOCK: u32 = 512;
+pub const BLOCK: u32 = 1 << BLOCK_BITS;
+/// The bits by which the addresses of a block differ.
+pub const BLOCK_BITS: u32 = 9;
 /// No group is reported in a block with fewer guarded addresses.
 pub const LEAST: u32 = 64;
 /// Standard deviations above chance from which a group is reported.
@@ -33,42 +44,19 @@ const MOST_VOTES: u16 = 1024;
 /// Words of the set of sources, and its bits.
 const WORDS: usize = 3;
 const BITS: u32 = 192;
-/// Number of the latest sources that a group names.
-const MEMBERS: u8 = 4;
-
-/// The port, block and shape of a SYN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    block: u32,
-    place: u32,
-    port: u16,
-    shape: Shape,
-}
-
-impl Target {
-    /// Returns the target of a SYN.
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(address: Ipv4, port: u16, shape: Shape) -> Self {
-        let address = u32::from_be_bytes(address.octets);
-        Self { block: address / BLOCK, place: address % BLOCK, port, shape }
-    }
-}
 
 /// The contacts with a block at a port. All zero is a free place.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Group {
+    /// The block: its first address as a number. An IPv4 address is IPv4-mapped.
+    pub block: u128,
     /// The covered addresses, a bit each.
     pub once: [u64; BLOCK as usize / 64],
     /// Those with more than one contact.
     pub twice: [u64; BLOCK as usize / 64],
     /// Hashes of the sources, a bit each.
     pub sources: [u64; WORDS],
-    /// The latest sources.
-    pub members: [u32; MEMBERS as usize],
-    /// The block's first address, divided by [`BLOCK`].
-    pub block: u32,
     /// Time of the first contact, in seconds.
     pub first: u32,
     /// Time of the last newly covered address, in seconds.
@@ -81,17 +69,25 @@ pub struct Group {
     pub doubled: u16,
     /// What the group has over newcomers to its set. 0 is a free place.
     pub votes: u16,
-    /// The [`Shape`].
+    /// The [`Shape`](super::Shape).
     pub shape: u8,
+    /// The [`View`].
+    pub view: u8,
     /// Whether it was reported.
     pub is_found: u8,
-    /// Place of the next of `members`.
-    pub next: u8,
-    /// Unused.
-    pub padding: u8,
+    /// Always 0.
+    pub reserved: [u8; 5],
+    /// The latest sources.
+    pub members: Members,
 }
 
-const _: () = assert!(size_of::<Group>() == 192);
+const _: () = assert!(size_of::<Group>() == 784);
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::zeroed()
+    }
+}
 
 /// The result of noting a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +105,9 @@ pub enum Noted {
 impl Group {
     #[inline(always)]
     fn new(target: &Target, votes: u16, now: u32) -> Self {
-        let Target { block, port, shape, .. } = *target;
-        Self { block, port, shape: shape as u8, votes, first: now, last: now, ..Self::zeroed() }
+        let Target { block, port, shape, view, .. } = *target;
+        let (shape, view) = (shape as u8, view as u8);
+        Self { block, port, shape, view, votes, first: now, last: now, ..Self::zeroed() }
     }
 
     #[inline(always)]
@@ -119,10 +116,29 @@ impl Group {
             && self.block == target.block
             && self.port == target.port
             && self.shape == target.shape as u8
+            && self.view == target.view as u8
     }
 
+    /// Whether the group is one that this version makes: a file may hold anything.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let bits = |words: &[u64]| words.iter().map(|it| it.count_ones()).sum::<u32>();
+        let is_doubled = |(once, twice): (&u64, &u64)| once & twice == *twice;
+        View::of(self.view).is_some_and(|view| view.is_block(self.block))
+            && self.shape <= Shape::Pattern as u8
+            && (1..=MOST_VOTES).contains(&self.votes)
+            && self.is_found <= 1
+            && self.reserved == [0; 5]
+            && bits(&self.once) == u32::from(self.covered)
+            && bits(&self.twice) == u32::from(self.doubled)
+            && self.once.iter().zip(&self.twice).all(is_doubled)
+            && self.members.are_sound()
+    }
+
+    /// Whether it is no longer of use at `now`.
     #[inline(always)]
-    fn is_over(&self, now: u32) -> bool {
+    #[must_use]
+    pub fn is_over(&self, now: u32) -> bool {
         if self.is_found > 0 {
             now.saturating_sub(self.last) >= TERM
         } else {
@@ -151,13 +167,12 @@ impl Group {
 
     /// Adds a contact of `source` with the address at `place`, of `addresses` that are guarded.
     #[inline(always)]
-    fn add(&mut self, target: &Target, source: u32, addresses: u32, now: u32) -> Noted {
+    fn add(&mut self, target: &Target, source: u64, addresses: u32, now: u32) -> Noted {
         self.votes = (self.votes + 1).min(MOST_VOTES);
-        let hash = mix(u64::from(source)) >> 32;
+        let hash = mix(source) >> 32;
         let bit = ((hash * u64::from(BITS)) >> 32) as usize;
         self.sources[bit / 64] |= 1 << (bit % 64);
-        self.members[usize::from(self.next % MEMBERS)] = source;
-        self.next = (self.next + 1) % MEMBERS;
+        self.members.add(source);
         let (word, bit) = (target.place as usize / 64 % self.once.len(), 1 << (target.place % 64));
         if self.once[word] & bit == 0 {
             self.once[word] |= bit;
@@ -206,19 +221,31 @@ impl Groups<'_> {
     #[inline(always)]
     #[must_use]
     pub fn is_scanned(&self, target: &Target, now: u32) -> bool {
-        self.sets[self.set(target)].iter().any(|it| it.is_of(target) && it.is_found > 0 && !it.is_over(now))
+        self.sets[self.set_of(target)]
+            .iter()
+            .any(|it| it.is_of(target) && it.is_found > 0 && !it.is_over(now))
     }
 
     /// Returns the group of a target.
     #[must_use]
     pub fn find(&self, target: &Target) -> Option<&Group> {
-        self.sets[self.set(target)].iter().find(|it| it.is_of(target))
+        self.sets[self.set_of(target)].iter().find(|it| it.is_of(target))
+    }
+
+    /// Puts a group of an earlier run into its set, if there is a place.
+    pub fn restore(&mut self, group: &Group) {
+        let set = self.set(group.block, group.port, group.shape);
+        if let Some(place) = self.sets[set].iter_mut().min_by_key(|it| it.votes)
+            && place.votes < group.votes
+        {
+            *place = *group;
+        }
     }
 
     /// Notes one of the first [`super::MEMBER_PAIRS`] failed pairs of `source`, each once. Of the target's block,
     /// `addresses` are guarded.
-    pub fn note(&mut self, target: &Target, source: u32, addresses: u32, now: u32) -> Noted {
-        let set = self.set(target);
+    pub fn note(&mut self, target: &Target, source: u64, addresses: u32, now: u32) -> Noted {
+        let set = self.set_of(target);
         let set = &mut self.sets[set];
         if let Some(group) = set.iter_mut().find(|it| it.is_of(target)) {
             if group.is_over(now) {
@@ -237,9 +264,16 @@ impl Groups<'_> {
     }
 
     #[inline(always)]
-    fn set(&self, target: &Target) -> usize {
-        let Target { block, port, shape, .. } = *target;
-        let hash = mix(self.key ^ u64::from(block) << 32 ^ u64::from(port) << 8 ^ shape as u64);
+    fn set_of(&self, target: &Target) -> usize {
+        self.set(target.block, target.port, target.shape as u8)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
+    fn set(&self, block: u128, port: u16, shape: u8) -> usize {
+        let [high, low] = [(block >> 64) as u64, block as u64];
+        let hash = mix(mix(self.key ^ high) ^ low);
+        let hash = mix(hash ^ u64::from(port) << 8 ^ u64::from(shape));
         (hash >> 32) as usize & (self.sets.len() - 1)
     }
 }

@@ -55,6 +55,16 @@ impl Memory<'_> {
         let mut sets = Sets { suspects: place(self.suspects, name), probation: place(self.probation, name) };
         note(&mut sets, name.tag(), contact, now, true)
     }
+
+    /// Raises the score of `source`, if it is a suspect: see [`Suspect::raise`].
+    pub fn raise(&mut self, source: u64, pairs: u8, now: u32) {
+        let name = Name::new(source, self.key);
+        let suspects = place(self.suspects, name);
+        let found = find(suspects, name.tag(), now);
+        if let Some(suspect) = suspects.get_mut(found) {
+            suspect.raise(pairs);
+        }
+    }
 }
 
 /// Returns the number of sets of suspects that fit into a memory of this many bytes: a power of two, at least
@@ -218,7 +228,7 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, fe
         return admission.note(added);
     }
     let entry = places.entry(entrant);
-    let first = Contact { is_member: contact.is_member, ..entered_by(entry) };
+    let first = entered_by(entry);
     if first.pair == contact.pair {
         return other(Judged::NOTHING);
     }

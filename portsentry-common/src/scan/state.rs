@@ -27,9 +27,14 @@ pub struct State {
     pub before: u32,
     /// Time when a newcomer last found no room, or 0 if none did.
     pub full: u32,
+    /// Number of scans that the daemon has reported, because it judged them once no answer was awaited. The kernel
+    /// program never changes this number or the next.
+    pub reports: u64,
+    /// Number of scans that the daemon has fenced.
+    pub fences: u64,
 }
 
-const _: () = assert!(size_of::<State>() == 24);
+const _: () = assert!(size_of::<State>() == 40);
 
 /// What the memory can promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,8 +73,8 @@ pub struct Suspect {
     pub fresh: u8,
     /// Whether [`Verdict::Awaited`] was returned in the last period.
     pub is_awaited: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Number of failures for which [`Suspect::raise`] has raised the score.
+    pub raised: u8,
 }
 
 const _: () = assert!(size_of::<Suspect>() == 40);
@@ -104,8 +104,6 @@ impl Suspect {
             self.succeed(contact.pair);
             return Verdict::None;
         };
-        let is_member = contact.is_member && self.failed < MEMBER_PAIRS;
-        let score = if is_member { score + MEMBER } else { score };
         if self.knows(contact.pair) || contact.is_open && !self.opens(score) {
             return self.judge(fences);
         }
@@ -130,6 +128,15 @@ impl Suspect {
         self.pass_time(now);
         self.is_awaited = 0;
         self.judge(fences)
+    }
+
+    /// Raises the score, because this many of the source's first failures belong to a distributed scan. A failure counts
+    /// once. Verdicts follow with the next failure.
+    pub fn raise(&mut self, pairs: u8) {
+        let pairs = pairs.min(MEMBER_PAIRS).min(self.failed);
+        let more = pairs.saturating_sub(self.raised);
+        self.raised += more;
+        self.score = self.score.saturating_add(MEMBER * i16::from(more));
     }
 
     /// Takes back a failed contact with this mark, because the port accepts. Its pair stays known.

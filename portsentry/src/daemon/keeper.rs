@@ -148,6 +148,7 @@ impl Keeper {
         keeper.begin_scope(needs_all)?;
         keeper.take_over(&found)?;
         keeper.take_over_peers(&found);
+        keeper.take_over_groups();
         if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
         }
@@ -274,6 +275,7 @@ impl Keeper {
         self.schedule.flush_now();
         self.schedule.sweep_now();
         self.on_tick();
+        self.keep_groups(true);
         let ended = match finish {
             Finish::Detach => self.kernel.detach_all_but(&[]),
             Finish::Remove => self.kernel.remove_pins(),

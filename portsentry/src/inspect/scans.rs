@@ -72,6 +72,9 @@ pub struct SuspectRecord {
     pub addresses: u32,
     /// Number of ports among them, or more.
     pub ports: u32,
+    /// Number of the first failures that belong to a distributed scan, which raises the score.
+    #[serde(default)]
+    pub shared: u8,
     /// The score.
     pub score: Score,
     /// Time of the first failure.
@@ -108,6 +111,7 @@ impl SuspectRecord {
             failed: suspect.failed,
             addresses: suspect.hosts.count_ones(),
             ports: suspect.ports.count_ones(),
+            shared: suspect.raised,
             score: Score(suspect.score),
             first: Time(at(suspect.first)),
             last: Time(at(suspect.last)),
@@ -125,7 +129,11 @@ impl SuspectRecord {
             count => format!("{count} or more {many}"),
         };
         let (addresses, ports) = (all(addresses, "address", "addresses"), all(ports, "port", "ports"));
-        format!("{failed} failed first contacts with {addresses} and {ports}, score {score}")
+        let shared = match self.shared {
+            0 => String::new(),
+            shared => format!(", {shared} of them in a distributed scan"),
+        };
+        format!("{failed} failed first contacts with {addresses} and {ports}{shared}, score {score}")
     }
 }
 
@@ -180,6 +188,8 @@ pub(crate) mod tests {
         );
         assert_eq!(record.missing.as_deref(), Some("1 further addresses or ports, a score higher by 2.8"));
         assert_eq!(record.verdict, "report");
+        let member = SuspectRecord { shared: 2, ..record }.shown();
+        assert!(member.contains(" and one port, 2 of them in a distributed scan, score 11.0"), "{member}");
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Load {
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let found = Found { left_out, ..found };
+        let counted = scan::with_judged(found.counters, &scan::loaded(&ebpf)?);
+        let found = Found { left_out, counters: counted, ..found };
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?, self.max_addresses)

@@ -23,7 +23,7 @@ use super::{
     link,
     per_source::{HandshakesMap, TalliesMap},
     program::{PROGRAM, bare, program_for},
-    ring, secrets, settings_pin, test_run, traffic, trap,
+    ring, scan, secrets, settings_pin, test_run, traffic, trap,
     watched::Watched,
 };
 
@@ -219,9 +219,9 @@ impl Kernel {
         traffic::egress(&self.ebpf)
     }
 
-    /// Returns the counters, summed over the CPUs.
+    /// Returns the counters, summed over the CPUs, and with the scans that the daemon judged.
     pub fn counters(&self) -> Result<Counters, Error> {
-        counters::read(&self.counters)
+        Ok(scan::with_judged(counters::read(&self.counters)?, &scan::loaded(&self.ebpf)?))
     }
 
     /// Returns the state of the table of bound ports.

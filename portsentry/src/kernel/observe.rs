@@ -19,7 +19,7 @@ use portsentry_common::{block::Block, counter::Counters};
 
 use super::{
     BoundState, Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, bound, counters, gate::Gate,
-    heartbeat, traffic,
+    heartbeat, scan, traffic,
 };
 use crate::policy::State;
 
@@ -178,11 +178,14 @@ impl Observer {
         super::ring::waiting(&self.pin("EVENTS"))
     }
 
-    /// Returns the counters since the maps were created, summed over the CPUs.
+    /// Returns the counters since the maps were created, summed over the CPUs, and with the scans that the daemon
+    /// judged.
     pub fn counters(&self) -> Result<Counters, Error> {
         const NAME: &str = "COUNTERS";
         let map = Map::PerCpuArray(self.data(NAME)?);
-        counters::read(&PerCpuArray::try_from(map).map_err(Error::map(NAME))?)
+        let counted = counters::read(&PerCpuArray::try_from(map).map_err(Error::map(NAME))?)?;
+        let state = scan::state(&self.directory);
+        Ok(state.map_or(counted, |state| scan::with_judged(counted, &state)))
     }
 
     /// Returns the indices of the interfaces with pinned links, in order.

@@ -1,17 +1,20 @@
 //! The memory of scans: sources whose first contacts failed.
 
-use std::{fmt, path::Path};
+use std::{borrow::Borrow, fmt, path::Path};
 
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, MapInfo},
 };
 use ipnet::IpNet;
-use portsentry_common::scan::{
-    Evidence, Verdict,
-    memory::Suspects,
-    state::{Horizon, State},
-    suspect::Suspect,
+use portsentry_common::{
+    counter::Counters,
+    scan::{
+        Evidence, Verdict,
+        memory::Suspects,
+        state::{Horizon, State},
+        suspect::Suspect,
+    },
 };
 
 use super::{
@@ -25,7 +28,28 @@ pub(super) const SUSPECTS: &str = "SCAN_SUSPECTS";
 /// The map of the memory's state.
 pub(super) const STATE: &str = "SCAN_STATE";
 
-type RawState = [u8; size_of::<State>()];
+pub(super) type RawState = [u8; size_of::<State>()];
+
+/// Returns the state of the memory of a loaded program.
+pub(super) fn loaded(ebpf: &Ebpf) -> Result<Array<&MapData, RawState>, Error> {
+    let map = ebpf.map(STATE).ok_or_else(|| Error::Missing(STATE.into()))?;
+    Array::try_from(map).map_err(Error::map(STATE))
+}
+
+/// Adds the scans that the daemon judged to the kernel program's counters.
+pub(super) fn with_judged(counters: Counters, state: &Array<impl Borrow<MapData>, RawState>) -> Counters {
+    let State { reports, fences, .. } = read(state).unwrap_or_default();
+    Counters {
+        scan_reports: counters.scan_reports + reports,
+        scan_fences: counters.scan_fences + fences,
+        ..counters
+    }
+}
+
+/// Returns the state of the memory in `directory`, unless an earlier version made it.
+pub(super) fn state(directory: &Path) -> Option<Array<MapData, RawState>> {
+    open(&directory.join(STATE), STATE).ok()
+}
 
 /// Returns the key of an existing memory, or a new one.
 pub(super) fn key(pins: &Pins) -> Result<u64, Error> {
@@ -55,7 +79,7 @@ fn open<V: aya::Pod>(path: &Path, name: &'static str) -> Result<Array<MapData, V
     MapData::from_pin(path).map(Map::Array).and_then(Array::try_from).map_err(Error::map(name))
 }
 
-fn read(map: &Array<MapData, RawState>) -> Result<State, Error> {
+fn read(map: &Array<impl Borrow<MapData>, RawState>) -> Result<State, Error> {
     map.get(&0, 0).map(|raw| bytemuck::pod_read_unaligned(&raw)).map_err(Error::map(STATE))
 }
 
@@ -121,6 +145,22 @@ impl ScanMemory {
     pub fn convict(&self, source: IpNet, verdict: Verdict) -> Result<(), Error> {
         self.places.convict(source.network(), verdict, read(&self.state)?.key);
         Ok(())
+    }
+
+    /// Raises the score of `source`, if it is a suspect, because this many of its first failures belong to a distributed
+    /// scan.
+    pub fn raise(&self, source: IpNet, pairs: u8) -> Result<(), Error> {
+        self.places.raise(source.network(), pairs, read(&self.state)?.key);
+        Ok(())
+    }
+
+    /// Counts a scan that the daemon fenced or reported.
+    pub fn count_judged(&mut self, is_fenced: bool) -> Result<(), Error> {
+        let mut state = read(&self.state)?;
+        let count = if is_fenced { &mut state.fences } else { &mut state.reports };
+        *count += 1;
+        // The kernel program may measure at the same moment. Then one displaced entry less counts.
+        self.state.set(0, bytemuck::cast::<_, RawState>(state), 0).map_err(Error::map(STATE))
     }
 
     /// Returns the memory's horizon.

@@ -38,6 +38,9 @@ const TAG: usize = offset_of!(Suspect, tag) / 8;
 /// Offset of a suspect's verdict in octets, and of the number of failures since.
 const VERDICT: usize = offset_of!(Suspect, verdict);
 const FRESH: usize = offset_of!(Suspect, fresh);
+const RAISED: usize = offset_of!(Suspect, raised);
+/// Offset of a suspect's score in octets.
+const SCORE: usize = offset_of!(Suspect, score);
 /// Bits of the number of sources of a network that are acquitted one by one.
 const MOST: u8 = 16;
 
@@ -140,6 +143,20 @@ impl Places {
         }
     }
 
+    /// Raises the score of `source`, if it is a suspect: see [`Suspect::raise`].
+    pub(super) fn raise(&self, source: IpAddr, pairs: u8, key: u64) {
+        let name = name(source, key);
+        for place in self.set(name) {
+            let before = suspect(place);
+            let mut after = before;
+            after.raise(pairs);
+            if before.tag == name.tag() && after.raised != before.raised {
+                set_octet(place, RAISED, after.raised);
+                add_to_score(place, after.score - before.score);
+            }
+        }
+    }
+
     /// Returns the places of the suspects in the set of the source with this name.
     fn set(&self, name: Name) -> impl Iterator<Item = &[AtomicU64]> {
         let start = name.set(self.mask) as usize * SUSPECT_SET + LOCK;
@@ -187,6 +204,17 @@ fn set_octet(place: &[AtomicU64], offset: usize, octet: u8) {
         Some(u64::from_ne_bytes(octets))
     };
     let _ = place[offset / 8].fetch_update(Ordering::SeqCst, Ordering::Relaxed, change);
+}
+
+/// Adds to a suspect's score. A program may change it meanwhile: it may overwrite this change, which spares the source,
+/// but this change never overwrites a program's.
+fn add_to_score(place: &[AtomicU64], more: i16) {
+    let change = |word: u64| {
+        let mut parts: [i16; 4] = bytemuck::cast(word);
+        parts[SCORE % 8 / 2] = parts[SCORE % 8 / 2].saturating_add(more);
+        Some(bytemuck::cast(parts))
+    };
+    let _ = place[SCORE / 8].fetch_update(Ordering::SeqCst, Ordering::Relaxed, change);
 }
 
 /// The words of a map in shared memory.

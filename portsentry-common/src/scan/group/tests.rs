@@ -5,6 +5,7 @@ use std::{vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::address::{Ipv4, Ipv6};
 
 const NETWORK: u32 = u32::from_be_bytes([198, 51, 100, 0]);
 
@@ -26,7 +27,7 @@ impl Table {
 
     fn note_at(&mut self, port: u16, place: u32, source: u32) -> Noted {
         let (target, addresses, now) = (target(port, place), self.addresses, self.now);
-        self.groups().note(&target, source, addresses, now)
+        self.groups().note(&target, source.into(), addresses, now)
     }
 
     fn note(&mut self, place: u32, source: u32) -> Noted {
@@ -48,7 +49,7 @@ impl Table {
 
 fn target(port: u16, place: u32) -> Target {
     let octets = (NETWORK / BLOCK * BLOCK + place).to_be_bytes();
-    Target::new(Ipv4 { octets }, port, Shape::Ordinary)
+    Target::new(Ipv4 { octets }, port, Shape::Ordinary, View::Hosts)
 }
 
 /// Returns a number below `limit`, of a random one.
@@ -98,7 +99,9 @@ fn a_group_is_reported_once_with_its_latest_members_and_ends() {
     let found = table.found_after(scan.iter().copied()).expect("a report");
     let (_, last) = scan[found - 1];
     let group = *table.group();
-    assert!(group.members.contains(&last) && group.members.contains(&(last - 1)), "{:?}", group.members);
+    let members: Vec<_> = group.members.iter().collect();
+    assert_eq!(members.last(), Some(&(last.into(), 1 + u8::from(found % 2 == 0))), "{members:?}");
+    assert_eq!(group.members.pairs(u64::from(last - 1)), 2);
     assert!(group.coverage(512).deviations() >= 50, "{:?}", group.coverage(512).deviations());
     assert!(group.count_sources().abs_diff(last + 1) < 20, "{} of {last}", group.count_sources());
     assert!(scan[found..].iter().all(|(place, source)| table.note(*place, *source) == Noted::Member));
@@ -200,6 +203,119 @@ proptest! {
             prop_assert_eq!(count(&group.twice), u32::from(group.doubled));
             prop_assert!(group.once.iter().zip(&group.twice).all(|(once, twice)| once & twice == *twice));
             prop_assert!(group.votes > 0);
+            prop_assert!(group.is_sound(), "{:?}", group);
         }
+    }
+
+    #[test]
+    fn an_address_is_its_block_and_its_place(address: u128) {
+        for view in View::V6 {
+            let (block, place) = (view.block(address), view.place(address));
+            prop_assert!(place < BLOCK && view.is_block(block));
+            prop_assert_eq!(block | u128::from(place) << view.shift(), address);
+            prop_assert_eq!(View::of(*view as u8), Some(*view));
+        }
+    }
+
+    #[test]
+    fn random_octets_are_no_group(octets in prop::collection::vec(any::<u8>(), size_of::<Group>())) {
+        prop_assert!(!bytemuck::pod_read_unaligned::<Group>(&octets).is_sound());
+    }
+}
+
+/// Returns the number of contacts with these IPv6 addresses up to a report, one a source.
+fn found_in_v6(addresses: impl IntoIterator<Item = u128>) -> Option<usize> {
+    let mut table = Table::new(BLOCK);
+    (0..)
+        .zip(addresses)
+        .position(|(source, address)| {
+            let address = Ipv6 { octets: address.to_be_bytes() };
+            let noted = View::V6.iter().map(|view| {
+                let target = Target::new(address, 22, Shape::Ordinary, *view);
+                table.groups().note(&target, source, BLOCK, 1000)
+            });
+            noted.collect::<Vec<_>>().contains(&Noted::Found)
+        })
+        .map(|it| it + 1)
+}
+
+/// Scanners of IPv6 count through hosts, or through subnets. Both are found as in IPv4; addresses that have nothing in
+/// common are not, even if no two sources ever meet.
+#[test]
+fn shared_work_is_found_in_the_last_bits_and_in_the_subnets() {
+    const NETWORK: u128 = 0x2001_0db8_0005_0000_u128 << 64;
+    let hosts = shuffled(512, 3).into_iter().map(|host| NETWORK + u128::from(host));
+    let subnets = shuffled(512, 3).into_iter().map(|subnet| NETWORK + (u128::from(subnet) << 64) + 1);
+    for found in [found_in_v6(hosts), found_in_v6(subnets)] {
+        assert!(found.is_some_and(|found| found.abs_diff(136) < 3), "{found:?}");
+    }
+    let random = |number: u64| u128::from(mix(number));
+    let hosts = (0..20_000).map(|number| NETWORK + random(number));
+    assert_eq!(found_in_v6(hosts), None, "random hosts of a /64");
+    let anywhere = (0..20_000).map(|number| NETWORK + (random(number) << 64 >> 48) + random(!number));
+    assert_eq!(found_in_v6(anywhere), None, "random hosts of a /48");
+    // Unrelated scanners count from the same beginning.
+    let beginnings = (0..2000_u64).map(|source| NETWORK + 1 + u128::from(mix(source) % 3));
+    assert_eq!(found_in_v6(beginnings), None, "each begins at ::1");
+    let unrelated = (0..4000_u64).map(|source| NETWORK + u128::from(mix(source) % 512));
+    assert_eq!(found_in_v6(unrelated), None, "each chooses at random");
+}
+
+#[test]
+fn a_member_counts_its_contacts_and_the_latest_stay() {
+    let mut members = Members::zeroed();
+    for source in 0..100 {
+        (0..=source % 5).for_each(|_| members.add(source));
+    }
+    let all: Vec<_> = members.iter().collect();
+    assert_eq!(all.len(), MEMBERS);
+    assert_eq!((all[0], all[63]), ((36, 2), (99, 3)));
+    assert_eq!((members.pairs(98), members.pairs(35)), (3, 0));
+    members.add(0);
+    assert_eq!((members.pairs(0), members.pairs(36)), (1, 0), "0 is a source like any other");
+}
+
+#[test]
+fn a_group_of_an_earlier_run_goes_on() {
+    let scan: Vec<_> = shuffled(512, 4).into_iter().zip(0..).collect();
+    let mut table = Table::new(512);
+    for (place, source) in &scan[..100] {
+        table.note(*place, *source);
+    }
+    let kept = *table.group();
+    let mut other = Table { sets: vec![[Group::zeroed(); GROUPS]; 4], ..Table::new(512) };
+    other.groups().restore(&kept);
+    assert_eq!(other.groups().find(&target(23, 0)), Some(&kept));
+    assert!(other.found_after(scan[100..].iter().copied()).is_some_and(|contacts| contacts < 60));
+    // The busiest stay.
+    let mut full = Table { sets: vec![[Group { votes: 1024, ..kept }; GROUPS]; 1], ..Table::new(512) };
+    full.groups().restore(&Group { port: 99, votes: 1023, ..kept });
+    assert!(full.sets[0].iter().all(|group| group.port == 23));
+}
+
+#[test]
+fn a_group_that_no_version_makes_is_not_sound() {
+    let mut table = Table::new(512);
+    for number in 0..90 {
+        table.note(number % 60, number);
+    }
+    let group = *table.group();
+    assert!(group.is_sound());
+    let wrong: [fn(&mut Group); 10] = [
+        |it| it.block += 1,
+        |it| it.once[3] ^= 1,
+        |it| it.twice[7] |= 1 << 63,
+        |it| it.covered += 1,
+        |it| it.doubled -= 1,
+        |it| it.votes = 0,
+        |it| it.votes = 1025,
+        |it| it.shape = 3,
+        |it| it.view = 2,
+        |it| it.is_found = 2,
+    ];
+    for (number, change) in wrong.into_iter().enumerate() {
+        let mut changed = group;
+        change(&mut changed);
+        assert!(!changed.is_sound(), "{number}");
     }
 }

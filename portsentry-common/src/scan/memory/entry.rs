@@ -57,7 +57,6 @@ pub(super) fn entered_by(entrant: u64) -> Contact {
         shape: Shape::of_bits((entrant >> SHAPE_SHIFT) as u32),
         is_high: entrant & IS_HIGH != 0,
         is_open: entrant & IS_OPEN != 0,
-        is_member: false,
     }
 }
 

@@ -27,7 +27,6 @@ fn contact(pair: u32) -> Contact {
         outcome: Outcome::Silent,
         shape: Shape::Ordinary,
         is_high: false,
-        is_member: false,
         is_open: false,
     }
 }

@@ -1,5 +1,7 @@
 use std::vec::Vec;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     address::Ipv4,
@@ -7,14 +9,7 @@ use crate::{
 };
 
 fn contact(number: u8, outcome: Outcome, shape: Shape) -> Contact {
-    Contact {
-        pair: Pair::from_bits(u32::from(number)),
-        outcome,
-        shape,
-        is_high: false,
-        is_member: false,
-        is_open: false,
-    }
+    Contact { pair: Pair::from_bits(u32::from(number)), outcome, shape, is_high: false, is_open: false }
 }
 
 fn pair(host: u8, port: u16) -> Pair {
@@ -26,7 +21,7 @@ fn suspect_of(pairs: &mut dyn Iterator<Item = Pair>, is_high: bool) -> Suspect {
     let mut suspect = Suspect::default();
     for pair in pairs {
         let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
-        suspect.add(&Contact { pair, outcome, shape, is_high, is_member: false, is_open: false }, 0);
+        suspect.add(&Contact { pair, outcome, shape, is_high, is_open: false }, 0);
     }
     suspect
 }
@@ -134,11 +129,12 @@ fn chance_fences_no_peer_to_peer_program() {
     }
 }
 
-/// Membership of a distributed scan reports a source with three failures, and fences none with less than six.
+/// Membership of a distributed scan reports a source by its fourth failure, and fences none with less than six.
 #[test]
 fn membership_fences_no_source_by_itself() {
     for (outcome, failures, [alone, member]) in [
-        (Outcome::Silent, 3, [Verdict::None, Verdict::Report]),
+        (Outcome::Silent, 3, [Verdict::None, Verdict::None]),
+        (Outcome::Silent, 4, [Verdict::None, Verdict::Report]),
         (Outcome::Silent, 5, [Verdict::Report, Verdict::Report]),
         (Outcome::Silent, 6, [Verdict::Report, Verdict::Fence]),
         (Outcome::Refused, 4, [Verdict::None, Verdict::None]),
@@ -149,11 +145,79 @@ fn membership_fences_no_source_by_itself() {
         for (is_member, expected) in [(false, alone), (true, member)] {
             let mut suspect = Suspect::default();
             for number in 0..failures {
-                let contact = Contact { is_member, ..contact(number, outcome, Shape::Ordinary) };
-                suspect.add(&contact, 0);
+                suspect.add(&contact(number, outcome, Shape::Ordinary), 0);
+                suspect.raise(if is_member { number + 1 } else { 0 });
             }
             assert_eq!(suspect.verdict, expected as u8, "{outcome:?}, {failures}, {is_member}");
         }
+    }
+}
+
+#[test]
+fn a_failure_raises_the_score_once() {
+    let mut suspect = Suspect::default();
+    suspect.raise(3);
+    assert_eq!(suspect, Suspect::default(), "it has no failure");
+    for number in 0..2 {
+        suspect.add(&contact(number, Outcome::Refused, Shape::Ordinary), 0);
+    }
+    for (pairs, raised) in [(1, 1), (1, 1), (0, 1), (3, 2), (2, 2)] {
+        suspect.raise(pairs);
+        assert_eq!((suspect.raised, suspect.score), (raised, 2 * REFUSED + i16::from(raised) * MEMBER));
+    }
+    for number in 2..6 {
+        suspect.add(&contact(number, Outcome::Refused, Shape::Ordinary), 0);
+    }
+    suspect.raise(u8::MAX);
+    assert_eq!(suspect.score, 6 * REFUSED + 3 * MEMBER, "only the first three count");
+}
+
+proptest! {
+    /// Whatever a source does, and whoever joins it to groups: it is fenced only if it has six failures, if its own
+    /// contacts report it, and if two more would fence it. So a group, real or spoofed, fences no source that makes
+    /// only a few mistakes, and spares an attacker who spoofs a source's SYNs at most two of them.
+    #[test]
+    fn membership_fences_only_a_source_that_is_about_to_be(
+        contacts in prop::collection::vec((0_u8..3, 0_u8..3, any::<bool>(), 0_u8..=3), 0..40),
+    ) {
+        let (mut member, mut alone) = (Suspect::default(), Suspect::default());
+        for (number, (outcome, shape, is_high, pairs)) in (0..).zip(contacts) {
+            let outcome = [Outcome::Silent, Outcome::Refused, Outcome::Served][usize::from(outcome)];
+            let contact = Contact { is_high, ..contact(number, outcome, Shape::of_bits(shape.into())) };
+            let verdict = member.add(&contact, 0);
+            alone.add(&contact, 0);
+            member.raise(pairs);
+            prop_assert_eq!(member.failed, alone.failed);
+            prop_assert!(member.score - alone.score <= 3 * MEMBER);
+            if verdict != Verdict::Fence {
+                continue;
+            }
+            prop_assert!(member.failed >= FENCE_PAIRS);
+            prop_assert!(alone.verdict >= Verdict::Report as u8, "{:?}", alone);
+            let more = (100..).filter(|it| !alone.knows(Pair::from_bits(*it))).take(2).collect::<Vec<_>>();
+            let mut alone = alone;
+            for pair in more {
+                let pair = Pair::from_bits(pair);
+                alone.add(&Contact { pair, ..self::contact(0, Outcome::Silent, Shape::Ordinary) }, 0);
+            }
+            prop_assert_eq!(alone.verdict, Verdict::Fence as u8, "{:?}", alone);
+        }
+    }
+
+    /// A source all of whose failures are at the port of a group: they may be three.
+    #[test]
+    fn a_source_that_only_falls_into_a_group_is_not_fenced(
+        failures in 0_u8..=MEMBER_PAIRS,
+        shape in 0_u32..3,
+        pairs: u8,
+    ) {
+        let mut suspect = Suspect::default();
+        for number in 0..failures {
+            let verdict = suspect.add(&contact(number, Outcome::Silent, Shape::of_bits(shape)), 0);
+            suspect.raise(pairs);
+            prop_assert_ne!(verdict, Verdict::Fence);
+        }
+        prop_assert_ne!(suspect.judge_at(1000, true), Verdict::Fence);
     }
 }
 

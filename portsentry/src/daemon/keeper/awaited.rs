@@ -48,17 +48,16 @@ impl Keeper {
         sighting.time = SystemTime::now();
         sighting.hits = evidence.failed.into();
         sighting.scan = Some(Scan::from(evidence));
-        if sighting.verdict == decide::Verdict::Fence {
+        let is_fence = sighting.verdict == decide::Verdict::Fence;
+        if is_fence {
             self.enter_judged(&sighting)?;
-            self.totals.scan_fences += 1;
-        } else {
-            self.totals.scan_reports += 1;
         }
-        if let Some(scans) = &self.kernel.scans {
+        if let Some(scans) = &mut self.kernel.scans {
             scans.convict(network, verdict)?;
+            scans.count_judged(is_fence)?;
         }
         self.see(Admission::Scan, &sighting);
-        if sighting.verdict == decide::Verdict::Report {
+        if !is_fence {
             // Further failures may still await answers.
             self.schedule.awaited.add(sighting, now);
         }

@@ -1,10 +1,14 @@
 //! Counts the sources in the memory of scans from time to time, and groups them.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     kernel::{ScanCount, ScanMemory},
     policy::Groups,
+    sink::GroupFile,
 };
 
 /// Interval between counts, which take milliseconds.
@@ -14,13 +18,14 @@ const EACH: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Scans {
     pub groups: Groups,
+    pub file: GroupFile,
     last: Option<(Instant, ScanCount)>,
 }
 
 impl Scans {
-    /// Creates the groups with a secret `key`.
-    pub(super) fn new(key: u64) -> Self {
-        Self { groups: Groups::new(key), last: None }
+    /// Creates the groups with a secret `key`, and their file beside the `blocked` file.
+    pub(super) fn new(key: u64, blocked: &Path) -> Self {
+        Self { groups: Groups::new(key), file: GroupFile::new(blocked), last: None }
     }
 
     /// Counts the sources in `memory` if the last count is too old, and returns the count.

@@ -23,10 +23,6 @@ pub(super) struct Totals {
     pub untold: u64,
     /// Number of sources without room in the blocked maps, besides those that the kernel counts.
     pub no_room: u64,
-    /// Number of scans that were reported once no answer was awaited, besides those that the kernel counts.
-    pub scan_reports: u64,
-    /// Number of those that were fenced.
-    pub scan_fences: u64,
     /// Number of sightings that were dropped because the keeper was behind.
     pub lost: u64,
     /// The block lists, as last counted.
@@ -53,15 +49,13 @@ impl Totals {
             counted,
             untold: 0,
             no_room: 0,
-            scan_reports: 0,
-            scan_fences: 0,
             lost: 0,
             lists: Vec::new(),
             max_blocked,
             max_fenced,
             ring,
             enforcement,
-            scans: Scans::new(scan_key),
+            scans: Scans::new(scan_key, &config.blocked_file),
         }
     }
 
@@ -93,8 +87,6 @@ impl Totals {
     ) {
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
-        counters.scan_reports += self.scan_reports;
-        counters.scan_fences += self.scan_fences;
         let bound = kernel.bound_state().unwrap_or_default();
         self.stats.show(Snapshot {
             counters,

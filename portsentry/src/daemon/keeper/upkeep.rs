@@ -50,6 +50,7 @@ impl Keeper {
             self.journal.error(&problem);
         }
         self.flush();
+        self.keep_groups(false);
         self.tell_status();
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use portsentry_common::decide::Verdict;
+use portsentry_common::{decide::Verdict, scan::group::View};
 
 use super::{
     super::{
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Fence, LogFormat},
     policy::{
-        DistributedScan, Hold, Record, Scan, ScanKind, Sighting,
+        DistributedScan, Hold, Record, Scan, ScanKind, Sighting, name_of,
         register::{ADMINISTRATOR, Case, asked_because},
     },
 };
@@ -78,11 +78,15 @@ impl Log {
     pub fn distributed_scan(&mut self, scan: &DistributedScan) {
         /// Number of members in the line.
         const FEW: usize = 4;
-        let DistributedScan { network, port, sources, members, covered, addresses, .. } = scan;
+        let DistributedScan { network, view, port, sources, members, covered, addresses, .. } = scan;
         let kind = ScanKind::Distributed.name();
-        let all: Vec<String> = members.iter().map(ToString::to_string).collect();
+        let all: Vec<String> = members.iter().copied().map(name_of).collect();
         let few = all.iter().rev().take(FEW).cloned().collect::<Vec<_>>().join(", ");
-        let what = format!("about {sources} sources have tried {covered} of {addresses} addresses");
+        let of_what = match view {
+            View::Hosts => "addresses",
+            View::Subnets => "subnets, each at the same interface identifier,",
+        };
+        let what = format!("about {sources} sources have tried {covered} of {addresses} {of_what}");
         let event = Event::new(Action::Spare)
             .with(Field::Kind, kind)
             .with(Field::DestinationPort, *port)

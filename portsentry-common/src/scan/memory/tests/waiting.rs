@@ -178,7 +178,6 @@ fn contacts() -> impl Strategy<Value = Contact> {
         outcome,
         shape,
         is_high: pair % 2 == 0,
-        is_member: false,
         is_open: is_open && outcome != Outcome::Served,
     })
 }
