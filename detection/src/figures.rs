@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use clap::Args;
+use portsentry_common::scan::group::View;
 
 use crate::{
-    distributed, honest,
+    distributed, distributed_v6, honest,
     picture::{Line, Panel},
     rules::RULES,
     scanners,
@@ -75,8 +76,9 @@ impl Table {
     }
 }
 
-/// Returns the tables: scanners, honest sources, scanners beside floods, distributed scans, and their false alarms.
-pub fn measure(size: &Size) -> [Table; 5] {
+/// Returns the tables: scanners, honest sources, scanners beside floods, distributed scans, their false alarms, and honest
+/// sources as their members.
+pub fn measure(size: &Size) -> [Table; 6] {
     let outcomes = trial::run(size.seed, size.days, size.scanners, size.honest);
     let heads = |first| Table::new([first, "sources"].into_iter().chain(RULES));
     let mut found = heads("class");
@@ -87,7 +89,7 @@ pub fn measure(size: &Size) -> [Table; 5] {
     for ((_, name, _), outcome) in honest::CLASSES.iter().zip(&outcomes.honest) {
         alarmed.rows.push(row(name, outcome, |contacts| contacts.len().to_string()));
     }
-    [found, alarmed, beside(size), distributed(size), unrelated(size)]
+    [found, alarmed, beside(size), distributed(size), unrelated(size), members(size)]
 }
 
 fn row(name: &str, outcome: &Outcome, cell: impl Fn(&[u32]) -> String) -> Vec<String> {
@@ -122,13 +124,21 @@ fn beside(size: &Size) -> Table {
 fn distributed(size: &Size) -> Table {
     let heads: Vec<_> = distributed::NOISE.iter().map(|it| (f64::from(*it) / 100.0).to_string()).collect();
     let mut table = Table::new(["distributed scan"].into_iter().chain(heads.iter().map(String::as_str)));
+    let mut add = |name: String, recall: &dyn Fn(u32) -> (f64, f64)| {
+        let cells = distributed::NOISE.iter().map(|noise| match recall(*noise) {
+            (0.0, _) => "0 %".to_owned(),
+            (found, covered) => format!("{:.1} % ({covered:.0})", 100.0 * found),
+        });
+        table.rows.push([name].into_iter().chain(cells).collect());
+    };
+    let (trials, seed) = (size.distributed, size.seed);
     for class in &distributed::CLASSES {
-        let cell = |noise: &u32| {
-            let (found, covered) = distributed::recall(class, *noise, size.distributed, size.seed);
-            if found == 0.0 { "0 %".to_owned() } else { format!("{:.1} % ({covered:.0})", 100.0 * found) }
-        };
-        let cells = distributed::NOISE.iter().map(cell);
-        table.rows.push([class.name.to_owned()].into_iter().chain(cells).collect());
+        add(class.name.to_owned(), &|noise| distributed::recall(class, noise, trials, seed));
+    }
+    for (view, name) in [(View::Hosts, "hosts"), (View::Subnets, "subnets")] {
+        let class = &distributed::CLASSES[0];
+        let name = format!("IPv6 {name}: {}", class.name);
+        add(name, &|noise| distributed_v6::recall(class, view, noise, trials, seed));
     }
     table
 }
@@ -137,6 +147,16 @@ fn unrelated(size: &Size) -> Table {
     let mut table = Table::new(["unrelated sources", "group-days", "reported"]);
     let [groups, reported] = distributed::unrelated(size.unrelated, size.seed);
     table.rows.push(vec!["48 scanned ports".to_owned(), groups.to_string(), reported.to_string()]);
+    let [groups, reported] = distributed_v6::false_alarms(size.unrelated, size.seed);
+    table.rows.push(vec!["IPv6, 20 scanned ports".to_owned(), groups.to_string(), reported.to_string()]);
+    table
+}
+
+fn members(size: &Size) -> Table {
+    let mut table = Table::new(["honest sources as members", "sources", "fenced"]);
+    let fenced = trial::all_members(size.seed, size.days, size.honest);
+    let sources = u64::from(size.days) * size.honest;
+    table.rows.push(vec!["all classes".to_owned(), sources.to_string(), fenced.to_string()]);
     table
 }
 

@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod distributed;
+mod distributed_v6;
 mod figures;
 mod picture;
 mod rules;

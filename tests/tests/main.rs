@@ -100,6 +100,8 @@ mod review;
 mod sandbox;
 mod scan_detection;
 mod scan_memory;
+mod scan_groups;
+mod scan_pace;
 mod scan_results;
 mod scans;
 mod served;

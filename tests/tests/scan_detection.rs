@@ -233,6 +233,9 @@ fn a_burst_is_judged_once_no_answer_can_come() {
         daemon.wait_until("the state", || daemon.fenced().contains(&scanner) == is_fence);
         let reach = if is_fence { Reach::Unexpected } else { Reach::Expected };
         assert_eq!(service.answers_at(&lab.scanner, scanner, behind, reach), !is_fence);
+        let count = if is_fence { "scan_fences" } else { "scan_reports" };
+        let counted = || daemon.setup().say("status --json").json()["maps"]["counters"][count].as_u64();
+        assert!(counted() >= Some(1), "{:?}: the daemon judged it", counted());
         assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected), "others are free");
     }
 }

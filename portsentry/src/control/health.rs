@@ -27,6 +27,8 @@ pub struct Health {
     pub counters: Counters,
     /// The ring's size and its unread data, in bytes; `None` if that can't be read.
     pub ring: Option<Waiting>,
+    /// Number of sources whose verdict awaits answers to their first contacts.
+    pub awaited: usize,
     /// Probes skipped because writing the files took too long.
     pub lost: u64,
     /// The last error.

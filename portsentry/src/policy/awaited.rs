@@ -30,6 +30,12 @@ impl Awaited {
         }
     }
 
+    /// Returns the number of sources.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Removes and returns the next source that is due at `now`.
     pub fn next_due(&mut self, now: Instant) -> Option<Sighting> {
         let (_, sighting) = self.due.pop_front_if(|(due, _)| *due <= now)?;
@@ -54,8 +60,10 @@ mod tests {
         assert_eq!(awaited.next_due(start + WAIT), Some(of(1)), "the first contact decides");
         assert_eq!(awaited.next_due(start + WAIT), None, "once");
         awaited.add(of(1), start + WAIT);
+        assert_eq!(awaited.count(), 2);
         assert_eq!(awaited.next_due(start + 2 * WAIT), Some(of(2)));
         assert_eq!(awaited.next_due(start + 2 * WAIT), Some(of(1)), "it may wait again");
+        assert_eq!(awaited.count(), 0);
     }
 
     #[test]

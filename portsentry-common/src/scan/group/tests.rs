@@ -100,7 +100,7 @@ fn a_group_is_reported_once_with_its_latest_members_and_ends() {
     let (_, last) = scan[found - 1];
     let group = *table.group();
     let members: Vec<_> = group.members.iter().collect();
-    assert_eq!(members.last(), Some(&(last.into(), 1 + u8::from(found % 2 == 0))), "{members:?}");
+    assert_eq!(members.last(), Some(&(last.into(), 1 + u8::from(found.is_multiple_of(2)))), "{members:?}");
     assert_eq!(group.members.pairs(u64::from(last - 1)), 2);
     assert!(group.coverage(512).deviations() >= 50, "{:?}", group.coverage(512).deviations());
     assert!(group.count_sources().abs_diff(last + 1) < 20, "{} of {last}", group.count_sources());

@@ -68,6 +68,7 @@ impl Keeper {
             scope: self.scope.trouble().cloned(),
             counters: self.kernel.counters()?,
             ring: self.kernel.ring().ok(),
+            awaited: self.schedule.awaited.count(),
             lost: self.totals.lost,
             last_error: self
                 .journal
