@@ -105,7 +105,7 @@ impl Ours {
             match finding.group {
                 _ if self.raises_all => memory.raise(event.source, failed, event.at),
                 Noted::Found => {
-                    group.members.iter().for_each(|(it, pairs)| memory.raise(it, pairs, event.at))
+                    group.members.iter().for_each(|(it, pairs)| memory.raise(it, pairs, event.at));
                 }
                 Noted::Member => memory.raise(event.source, group.members.pairs(event.source), event.at),
                 Noted::Nothing | Noted::NoRoom => {}

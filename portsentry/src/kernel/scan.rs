@@ -37,12 +37,12 @@ pub(super) fn loaded(ebpf: &Ebpf) -> Result<Array<&MapData, RawState>, Error> {
 }
 
 /// Adds the scans that the daemon judged to the kernel program's counters.
-pub(super) fn with_judged(counters: Counters, state: &Array<impl Borrow<MapData>, RawState>) -> Counters {
+pub(super) fn with_judged(counters: &Counters, state: &Array<impl Borrow<MapData>, RawState>) -> Counters {
     let State { reports, fences, .. } = read(state).unwrap_or_default();
     Counters {
         scan_reports: counters.scan_reports + reports,
         scan_fences: counters.scan_fences + fences,
-        ..counters
+        ..*counters
     }
 }
 

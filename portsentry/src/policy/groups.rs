@@ -172,7 +172,6 @@ fn named(source: u64, group: &Group) -> IpNet {
 }
 
 /// Returns the first half of an IPv6 address.
-#[expect(clippy::cast_possible_truncation, reason = "a half")]
 const fn high(address: u128) -> u64 {
     (address >> 64) as u64
 }

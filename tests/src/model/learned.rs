@@ -122,7 +122,7 @@ impl<A: Address> Learning<A> for Model {
     }
 
     fn settle_contact(&self, key: A, contact: &Contact, mark: u8) {
-        self.settle(key, contact, mark);
+        self.settle(key, *contact, mark);
     }
 
     fn has_answered(&self, question: &Question<A>) -> bool {

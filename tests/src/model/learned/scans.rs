@@ -50,9 +50,8 @@ impl Model {
         }
     }
 
-    pub(super) fn settle<A: Address>(&self, key: A, contact: &Contact, mark: u8) {
-        let (answered, now) =
-            (Answered { contact: *contact, mark: Mark::of_bits(mark) }, seconds(self.now_ns));
+    pub(super) fn settle<A: Address>(&self, key: A, contact: Contact, mark: u8) {
+        let (answered, now) = (Answered { contact, mark: Mark::of_bits(mark) }, seconds(self.now_ns));
         self.in_sets(key, |suspects, probation, tag| {
             let mut sets = Sets { suspects: &mut suspects.places, probation };
             memory::settle(&mut sets, tag, &answered, now);
