@@ -70,6 +70,21 @@ impl<A: Address> Question<A> {
     pub const fn ports(&self) -> u64 {
         self.source_port as u64 | (self.port as u64) << 16 | (self.protocol as u64) << 32
     }
+
+    /// Returns the halves of the source, and of the destination: with the ports, the arguments of a BPF function.
+    #[inline(always)]
+    #[must_use]
+    pub fn halves(&self) -> [u64; 4] {
+        let [source, destination] = [self.source, self.destination].map(|end| end.to_mapped().halves());
+        [source[0], source[1], destination[0], destination[1]]
+    }
+
+    /// Returns the halves of the destination, and its port and protocol in one word.
+    #[inline(always)]
+    #[must_use]
+    pub fn asked(&self) -> ([u64; 2], u64) {
+        (self.destination.to_mapped().halves(), u64::from(self.port) | (self.protocol as u64) << 16)
+    }
 }
 
 /// Whether the packet is a question: a SYN, or a datagram from a client's port to a well-known one. Other datagrams

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_pull_data};
 use portsentry_common::{
-    address::{Address, Ipv4, Ipv6},
+    address::{Ipv4, Ipv6},
     answered::{Answer, Answering, Learning, answer, learn},
     classify::Protocol,
     counter::Counter,
@@ -104,13 +104,6 @@ fn learn_flow<A: Family + Answering>(source: A, destination: A, ports: u64) -> u
 /// The environment of the rules for answers.
 struct Learner;
 
-/// Returns the halves of the asked address, and the port and the protocol in one word.
-#[inline(always)]
-fn asked<A: Address>(question: &Question<A>) -> ([u64; 2], u64) {
-    let what = u64::from(question.port) | (question.protocol as u64) << 16;
-    (question.destination.to_mapped().halves(), what)
-}
-
 impl<A: Family> Learning<A> for Learner {
     #[inline(always)]
     fn settings(&self) -> &Settings {
@@ -140,16 +133,14 @@ impl<A: Family> Learning<A> for Learner {
 
     #[inline(always)]
     fn take(&self, question: &Question<A>) -> bool {
-        let [source, destination] =
-            [question.source, question.destination].map(|end| end.to_mapped().halves());
-        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) != 0
+        let [source_high, source_low, high, low] = question.halves();
+        learned::take(source_high, source_low, high, low, question.ports()) != 0
     }
 
     #[inline(always)]
     fn take_mark(&self, question: &Question<A>) -> u8 {
-        let [source, destination] =
-            [question.source, question.destination].map(|end| end.to_mapped().halves());
-        learned::take_mark(source[0], source[1], destination[0], destination[1], question.ports()) as u8
+        let [source_high, source_low, high, low] = question.halves();
+        learned::take_mark(source_high, source_low, high, low, question.ports()) as u8
     }
 
     #[inline(always)]
@@ -165,13 +156,13 @@ impl<A: Family> Learning<A> for Learner {
 
     #[inline(always)]
     fn has_answered(&self, question: &Question<A>) -> bool {
-        let ([high, low], what) = asked(question);
+        let ([high, low], what) = question.asked();
         learned::is_known(high, low, what, learned::SERVED) != 0
     }
 
     #[inline(always)]
     fn accept(&self, question: &Question<A>) {
-        let ([high, low], what) = asked(question);
+        let ([high, low], what) = question.asked();
         if learned::learn(high, low, what, learned::SERVED) != 0 {
             count(Counter::LearnedServed);
         }
@@ -179,7 +170,7 @@ impl<A: Family> Learning<A> for Learner {
 
     #[inline(always)]
     fn refuse(&self, question: &Question<A>) {
-        let ([high, low], what) = asked(question);
+        let ([high, low], what) = question.asked();
         if learned::learn(high, low, what, learned::REFUSED) != 0 {
             count(Counter::LearnedRefused);
         }

@@ -67,6 +67,7 @@ fn a_fast_sweep_is_fenced_within_32_contacts() {
     for scan in [sweep, masscan] {
         let (scanner, passed) = passed(&lab, |scanner| scan(&lab, scanner));
         daemon.wait_until("it is fenced", || daemon.fenced().contains(&scanner));
+        println!("{passed} of {ADDRESSES} contacts passed");
         assert!((5..=MOST).contains(&passed), "{passed} of {ADDRESSES} contacts passed");
     }
 }

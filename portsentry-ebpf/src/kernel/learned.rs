@@ -11,9 +11,8 @@ use crate::learned;
 impl<A: Family> Learned<A> for Kernel<'_> {
     #[inline(always)]
     fn ask(&self, question: &Question<A>) {
-        let [source, destination] =
-            [question.source, question.destination].map(|end| end.to_mapped().halves());
-        learned::ask(source[0], source[1], destination[0], destination[1], question.ports());
+        let [source_high, source_low, high, low] = question.halves();
+        learned::ask(source_high, source_low, high, low, question.ports());
     }
 
     #[inline(always)]
@@ -47,7 +46,6 @@ impl<A: Family> Learned<A> for Kernel<'_> {
 
 #[inline(always)]
 fn is_known<A: Address>(question: &Question<A>, which: u64) -> bool {
-    let [high, low] = question.destination.to_mapped().halves();
-    let what = u64::from(question.port) | (question.protocol as u64) << 16;
+    let ([high, low], what) = question.asked();
     learned::is_known(high, low, what, which) != 0
 }

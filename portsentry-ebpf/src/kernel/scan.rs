@@ -47,10 +47,9 @@ impl<A: Family> Scans<A> for Kernel<'_> {
 
     #[inline(always)]
     fn mark(&self, question: &Question<A>, mark: u8) {
-        let [source, destination] =
-            [question.source, question.destination].map(|end| end.to_mapped().halves());
+        let [source_high, source_low, high, low] = question.halves();
         let what = question.ports() | u64::from(mark) << learned::MARK_AT;
-        learned::mark(source[0], source[1], destination[0], destination[1], what);
+        learned::mark(source_high, source_low, high, low, what);
     }
 
     #[inline(always)]

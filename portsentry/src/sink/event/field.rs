@@ -145,13 +145,13 @@ fields! {
     ScanSpan: Number => "portsentry.scan.span", "PORTSENTRY_SCAN_SPAN";
     /// The scan's score, in natural logarithms: 9.2 leads to a report, 13.8 to a fence.
     ScanScore: Decimal => "portsentry.scan.score", "PORTSENTRY_SCAN_SCORE";
-    /// The network that a distributed scan covers.
+    /// The network of which a distributed scan covers addresses.
     ScanNetwork: Keyword => "portsentry.scan.network", "PORTSENTRY_SCAN_NETWORK";
     /// Number of addresses that a distributed scan has covered.
     ScanCovered: Number => "portsentry.scan.covered", "PORTSENTRY_SCAN_COVERED";
     /// Approximate number of a distributed scan's sources.
     ScanSources: Number => "portsentry.scan.sources", "PORTSENTRY_SCAN_SOURCES";
-    /// The latest of these sources, at most 64.
+    /// The latest of these sources, at most 64: IPv4 addresses, or IPv6 /64s.
     ScanMembers: Keywords => "portsentry.scan.members", "PORTSENTRY_SCAN_MEMBERS";
     /// TCP's control bits as received, of `FIN`, `SYN`, `RST`, `PSH`, `ACK`, `URG`, `ECE` and `CWR`.
     Flags: Keywords => "portsentry.flags", "PORTSENTRY_FLAGS";
