@@ -48,8 +48,7 @@ where
 /// Whether the daemon is told of a contact, or of the verdict on its source. Contacts have a rate limit.
 #[inline(always)]
 pub fn is_told<A: Address, W: FamilyMaps<A>>(judged: &Judged, env: &W) -> bool {
-    judged.is_told()
-        && (judged.verdict != Verdict::None || env.try_acquire(RateLimit::Contact, env.now_ns()))
+    judged.is_told() && (judged.verdict != Verdict::None || env.try_acquire(RateLimit::Contact, env.now_ns()))
 }
 
 /// Result of [`newcomer`].
