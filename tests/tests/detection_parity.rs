@@ -127,7 +127,6 @@ impl Rules {
             outcome: if event.outcome == Outcome::Silent { Outcome::Refused } else { event.outcome },
             shape: event.shape,
             is_high: port > 1023,
-            is_member: false,
             is_open: false,
         };
         let name = Name::new(event.source, KEY);

@@ -7,6 +7,7 @@
 //! freezes the memory instead of flushing it, and a fast scanner is found beside it.
 
 mod entry;
+mod raise;
 
 use bytemuck::{Pod, Zeroable};
 use entry::{PLACE_BITS, age, age_of_rank, entered_by, rank, settle_entry, tag_apart};
@@ -54,16 +55,6 @@ impl Memory<'_> {
         let name = Name::new(source, self.key);
         let mut sets = Sets { suspects: place(self.suspects, name), probation: place(self.probation, name) };
         note(&mut sets, name.tag(), contact, now, true)
-    }
-
-    /// Raises the score of `source`, if it is a suspect: see [`Suspect::raise`].
-    pub fn raise(&mut self, source: u64, pairs: u8, now: u32) {
-        let name = Name::new(source, self.key);
-        let suspects = place(self.suspects, name);
-        let found = find(suspects, name.tag(), now);
-        if let Some(suspect) = suspects.get_mut(found) {
-            suspect.raise(pairs);
-        }
     }
 }
 
