@@ -1,6 +1,8 @@
 //! Downloads block lists at intervals, into files that the daemon reads (`BLOCK_LISTS`). A list that can't be downloaded
 //! or read leaves the last good one in place.
 
+mod validators;
+
 use std::{
     fs::{self, DirBuilder, File},
     io,
@@ -10,13 +12,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jiff::Timestamp;
 use portsentry::{
     config::{foreign, lists::LARGEST},
     sink,
 };
 use ureq::http::Request;
 
+use self::validators::Validators;
 use crate::{channel::Client, log::LOG};
 
 /// Directory of the lists, in `SPOOL_DIRECTORY`.
@@ -101,17 +103,16 @@ pub fn fetch(source: &ListSource, directory: &Path, client: &Client) -> Result<F
     if let Some((name, value)) = &source.header {
         request = request.header(name, value);
     }
-    let modified = fs::metadata(&path).and_then(|found| found.modified()).ok();
-    if let Some(time) = modified.and_then(|modified| Timestamp::try_from(modified).ok()) {
-        // RFC 9110 section 5.6.7.
-        request = request.header("If-Modified-Since", time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    let old = Validators::of(&path, &source.url);
+    for (name, value) in old.iter().flat_map(Validators::conditions) {
+        request = request.header(name, value);
     }
     let request = request.body(()).map_err(|error| error.to_string())?;
     // A header that may hold a key goes to no other server.
-    let (status, body) = client.download(request, LARGEST, source.header.is_none())?;
-    match status {
+    let found = client.download(request, LARGEST, source.header.is_none())?;
+    match found.status {
         200 => {}
-        304 if modified.is_some() => {
+        304 if old.is_some() => {
             File::options()
                 .append(true)
                 .open(&path)
@@ -119,9 +120,9 @@ pub fn fetch(source: &ListSource, directory: &Path, client: &Client) -> Result<F
                 .map_err(failed)?;
             return Ok(Fetched::Unchanged);
         }
-        _ => return Err(format!("HTTP status {status}")),
+        status => return Err(format!("HTTP status {status}")),
     }
-    let text = String::from_utf8(body).map_err(|_| "the list is not UTF-8".to_owned())?;
+    let text = String::from_utf8(found.body).map_err(|_| "the list is not UTF-8".to_owned())?;
     let (list, report) = foreign::parse(&text, &source.name);
     if let Some(problem) = report.iter().next() {
         return Err(problem.in_one_line());
@@ -129,7 +130,11 @@ pub fn fetch(source: &ListSource, directory: &Path, client: &Client) -> Result<F
     if list.is_empty() {
         return Err("the list is empty".into());
     }
+    // Until the new list is written, the old validators must not declare it unchanged.
+    let validators = Validators::new(&source.url, &found.headers);
+    Validators::forget(&path).map_err(failed)?;
     sink::update(&path, MODE, |_| Some(text.clone().into_bytes())).map_err(|error| error.to_string())?;
+    validators.write(&path).map_err(failed)?;
     Ok(Fetched::New(list.hosts.len(), list.networks.len()))
 }
 

@@ -5,7 +5,7 @@ use std::{io::Read, sync::Arc, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use ureq::{
     Agent,
-    http::{Request, Response},
+    http::{HeaderMap, Request, Response},
     tls::{Certificate, RootCerts, TlsConfig, TlsProvider},
 };
 
@@ -41,6 +41,17 @@ pub struct Answer {
     pub left: Option<(u64, Option<i64>)>,
 }
 
+/// A download.
+#[derive(Clone, Debug)]
+pub struct Download {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 impl Client {
     /// Creates a client. The system's certificates are read once.
     #[must_use]
@@ -74,13 +85,8 @@ impl Client {
 }
 
 impl Client {
-    /// Downloads at most `most` bytes. Returns the status and the body.
-    pub fn download(
-        &self,
-        request: Request<()>,
-        most: u64,
-        may_redirect: bool,
-    ) -> Result<(u16, Vec<u8>), String> {
+    /// Downloads at most `most` bytes.
+    pub fn download(&self, request: Request<()>, most: u64, may_redirect: bool) -> Result<Download, String> {
         let redirects = if may_redirect { REDIRECTS } else { 0 };
         let is_https = request.uri().scheme_str() == Some("https");
         let request = self.0.configure_request(request);
@@ -89,13 +95,14 @@ impl Client {
             request.timeout_global(Some(DOWNLOAD)).max_redirects(redirects).https_only(is_https).build();
         let response = self.0.run(request).map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let mut body = Vec::new();
         let mut reader = response.into_body().into_reader().take(most + 1);
         reader.read_to_end(&mut body).map_err(|error| error.to_string())?;
         if body.len() as u64 > most {
             return Err(format!("it is larger than {} MiB", most >> 20));
         }
-        Ok((status, body))
+        Ok(Download { status, headers, body })
     }
 }
 
