@@ -3,23 +3,24 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs::{self, OpenOptions},
-    io::{self, Read},
+    fs, io,
     net::IpAddr,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use ipnet::IpNet;
-use nix::{fcntl::OFlag, unistd::geteuid};
+use nix::unistd::geteuid;
 
-use super::{BlockList, LoadError, foreign, trust};
+use super::{BlockList, LoadError, foreign, read, trust};
 
 /// Maximum size of a list in bytes.
 pub const LARGEST: u64 = 64 << 20;
 /// Maximum number of lists.
 const MOST: usize = 64;
+/// Names of the administrator's list, and of the directory in problems.
+const RESERVED: [&str; 2] = ["BLOCK_LIST", "BLOCK_LISTS"];
 /// Maximum length of a name.
 const LONGEST: usize = 64;
 
@@ -45,19 +46,19 @@ pub struct Found {
     pub problems: Vec<(String, String)>,
 }
 
-impl NamedList {
-    /// Whether the list contains exactly this host or network.
-    #[must_use]
-    pub fn names(&self, network: IpNet) -> bool {
-        names(&self.list, network)
-    }
-}
-
 /// Whether a list contains exactly this host or network.
 #[must_use]
 pub fn names(list: &BlockList, network: IpNet) -> bool {
     let is_host = network.prefix_len() == network.max_prefix_len();
     if is_host { list.names(network.addr()) } else { list.networks.contains(&network) }
+}
+
+/// Returns the number of a list's entries among those that lists hold, and the number of packets that these lost. An entry
+/// of several lists counts for each.
+#[must_use]
+pub fn hits(list: &BlockList, held: &[(IpNet, u64)]) -> (u64, u64) {
+    let of = held.iter().filter(|(network, _)| names(list, *network));
+    of.fold((0, 0), |(count, sum), (_, dropped)| (count + 1, sum + dropped))
 }
 
 /// Returns the entries of all lists together.
@@ -99,6 +100,8 @@ pub fn read(directory: &Path) -> Found {
             found.problems.push((name, format!("there are more than {MOST} lists")));
         } else if found.lists.iter().any(|list| list.name == name) {
             found.problems.push((name, format!("{}: another list has the same name", path.display())));
+        } else if RESERVED.contains(&name.as_str()) {
+            found.problems.push((name, format!("{}: a setting has this name", path.display())));
         } else {
             match load(&path, owner) {
                 Ok((list, modified)) => found.lists.push(NamedList { name, path, modified, list }),
@@ -142,28 +145,8 @@ fn owner(directory: &Path) -> Result<u32, LoadError> {
 
 /// Reads a list.
 fn load(path: &Path, owner: u32) -> Result<(BlockList, SystemTime), String> {
-    let failed = |source: io::Error| LoadError::Io { path: path.into(), source }.to_string();
-    // Without O_NONBLOCK, opening a pipe would wait for its writer.
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    let problem = if !metadata.is_file() {
-        Some(LoadError::NotAFile(path.into()))
-    } else if metadata.mode() & 0o002 != 0 {
-        Some(LoadError::WorldWritable(path.into()))
-    } else if ![0, geteuid().as_raw(), owner].contains(&metadata.uid()) {
-        Some(LoadError::Owner { path: path.into(), uid: metadata.uid() })
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
-        return Err(problem.to_string());
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(LoadError::TooLarge { path: path.into(), mebibytes: LARGEST >> 20 }.to_string());
-    }
+    let owners = [0, geteuid().as_raw(), owner];
+    let (bytes, metadata) = read::owned(path, path, LARGEST, &owners).map_err(|error| error.to_string())?;
     let (list, report) = foreign::parse(&String::from_utf8_lossy(&bytes), &path.to_string_lossy());
     if let Some(first) = report.iter().next() {
         return Err(first.in_one_line());
@@ -171,7 +154,7 @@ fn load(path: &Path, owner: u32) -> Result<(BlockList, SystemTime), String> {
     if list.is_empty() {
         return Err(format!("{}: the list is empty", path.display()));
     }
-    Ok((list, metadata.modified().map_err(failed)?))
+    Ok((list, metadata.modified().map_err(|error| format!("{}: {error}", path.display()))?))
 }
 
 #[cfg(test)]
@@ -190,6 +173,7 @@ mod tests {
         write("old.txt~", "10.0.0.0/8\n");
         write("empty.txt", "# nothing\n");
         write("page.txt", "<html>\n");
+        write("BLOCK_LIST.txt", "192.0.2.6\n");
         write("twice.a", "192.0.2.7\n");
         write("twice.b", "192.0.2.8\n");
         write("open.txt", "192.0.2.9\n");
@@ -200,11 +184,16 @@ mod tests {
             found.lists.iter().map(|list| (list.name.as_str(), list.list.networks.len())).collect();
         assert_eq!(lists, [("drop_v4", 2), ("firehol_level1", 1), ("twice", 0)]);
         let problems: Vec<_> = found.problems.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(problems, ["empty", "link", "open", "page", "twice"], "{:?}", found.problems);
+        assert_eq!(
+            problems,
+            ["BLOCK_LIST", "empty", "link", "open", "page", "twice"],
+            "{:?}",
+            found.problems
+        );
         let all = merged(found.lists.iter().map(|list| &list.list));
         assert_eq!((all.hosts.len(), all.networks.len()), (1, 2));
-        assert!(found.lists[0].names("192.0.2.0/24".parse().unwrap()));
-        assert!(!found.lists[0].names("192.0.2.0/25".parse().unwrap()));
+        assert!(names(&found.lists[0].list, "192.0.2.0/24".parse().unwrap()));
+        assert!(!names(&found.lists[0].list, "192.0.2.0/25".parse().unwrap()));
         assert!(read(&directory.path().join("missing")).problems.is_empty());
     }
 

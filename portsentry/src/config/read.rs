@@ -1,7 +1,7 @@
 //! Reads a configuration file, but only if no unprivileged user could have written it.
 
 use std::{
-    fs::OpenOptions,
+    fs::{Metadata, OpenOptions},
     io::Read,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
@@ -33,28 +33,37 @@ pub(super) fn read_any(path: &Path, largest: u64) -> Result<String, LoadError> {
 
 /// Returns the bytes of a file, of at most `largest`.
 pub fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, LoadError> {
-    let file_path = || path.to_path_buf();
-    let failed = |source| LoadError::Io { path: file_path(), source };
-    let found = trust::find(path)?;
+    owned(&trust::find(path)?, path, largest, &[0, geteuid().as_raw()]).map(|(bytes, _)| bytes)
+}
+
+/// Returns the bytes and metadata of a file, of at most `largest` bytes, whose owner is one of `owners`. Follows no link at its end.
+/// Errors have the name `shown`.
+pub(super) fn owned(
+    path: &Path,
+    shown: &Path,
+    largest: u64,
+    owners: &[u32],
+) -> Result<(Vec<u8>, Metadata), LoadError> {
+    let failed = |source| LoadError::Io { path: shown.into(), source };
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(found).map_err(failed)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(LoadError::NotAFile(file_path()));
+        return Err(LoadError::NotAFile(shown.into()));
     }
     if metadata.mode() & 0o002 != 0 {
-        return Err(LoadError::WorldWritable(file_path()));
+        return Err(LoadError::WorldWritable(shown.into()));
     }
-    if ![0, geteuid().as_raw()].contains(&metadata.uid()) {
-        return Err(LoadError::Owner { path: file_path(), uid: metadata.uid() });
+    if !owners.contains(&metadata.uid()) {
+        return Err(LoadError::Owner { path: shown.into(), uid: metadata.uid() });
     }
     let mut bytes = Vec::new();
     file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > largest {
-        return Err(LoadError::TooLarge { path: file_path(), mebibytes: largest >> 20 });
+        return Err(LoadError::TooLarge { path: shown.into(), mebibytes: largest >> 20 });
     }
-    Ok(bytes)
+    Ok((bytes, metadata))
 }
 
 #[cfg(test)]

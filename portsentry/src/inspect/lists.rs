@@ -59,8 +59,7 @@ pub fn read(config: &Config) -> Result<Vec<ListState>, Error> {
     let mut states: Vec<ListState> = lists
         .into_iter()
         .map(|list| {
-            let of = held.iter().filter(|(network, _)| list.names(*network));
-            let (count, sum) = of.fold((0, 0), |(count, sum), (_, dropped)| (count + 1, sum + dropped));
+            let (count, sum) = lists::hits(&list.list, &held);
             ListState {
                 hosts: list.list.hosts.len(),
                 networks: list.list.networks.len(),

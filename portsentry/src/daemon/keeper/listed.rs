@@ -117,13 +117,13 @@ impl Listed {
         is_any && self.next_count.is_none_or(|next| next <= Instant::now())
     }
 
-    /// Counts the entries in force and their dropped packets, list by list. An entry of several lists counts for each.
+    /// Counts the entries in force and their dropped packets, list by list, since `begin`, when the maps began to be read.
     pub(super) fn count(
         &mut self,
         blocked: &[(IpAddr, Block)],
         networks: &BTreeMap<IpNet, Block>,
+        begin: Instant,
     ) -> Vec<ListStats> {
-        let begin = Instant::now();
         let hosts = blocked.iter().map(|(source, block)| (network_of(*source, block.prefix), block));
         let all = hosts.chain(networks.iter().map(|(network, block)| (*network, block)));
         let held: Vec<(IpNet, u64)> = all
@@ -131,9 +131,7 @@ impl Listed {
             .map(|(network, block)| (network, block.dropped))
             .collect();
         let stats = |name: &str, list: &BlockList| {
-            let of = held.iter().filter(|(network, _)| lists::names(list, *network));
-            let (in_force, dropped) =
-                of.fold((0, 0), |(count, sum), (_, dropped)| (count + 1, sum + dropped));
+            let (in_force, dropped) = lists::hits(list, &held);
             ListStats {
                 name: name.into(),
                 entries: list.hosts.len() + list.networks.len(),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     net::IpAddr,
+    time::Instant,
 };
 
 use ipnet::IpNet;
@@ -55,8 +56,9 @@ impl Keeper {
     /// Counts the hits of the lists, if that is due.
     pub(super) fn count_lists(&mut self) -> Result<(), kernel::Error> {
         if self.listed.is_count_due() {
+            let begin = Instant::now();
             let (hosts, networks) = (self.kernel.blocked.read()?, self.kernel.networks.read()?);
-            self.totals.lists = self.listed.count(&hosts, &networks);
+            self.totals.lists = self.listed.count(&hosts, &networks, begin);
         }
         Ok(())
     }
