@@ -193,10 +193,11 @@ fn the_role_installs_and_configures_and_then_changes_nothing() {
     assert!(machine.run("portsentry check").contains("192.0.2.3/32"));
     let said = play(settings).unwrap_or_else(|said| panic!("{said}"));
     assert!(said.contains("changed=0 ") && said.contains("failed=0"), "{said}");
-    // A wrong setting fails the play, and the running daemon keeps the old ones.
+    // A wrong setting fails the play, and the old ones stay, on the disk and in the running daemon.
     let wrong = settings.replace("\"BLOCK_UDP\": \"1\"", "\"BLOCK_UDP\": \"7\"");
     let said = play(&wrong);
-    assert!(said.is_err_and(|said| said.contains("50-ansible.conf")));
+    assert!(said.is_err_and(|said| said.contains("BLOCK_UDP=")), "the error shows the setting");
+    assert!(machine.run("portsentry check").contains("fencing and blocking"), "the invalid file isn't there");
     assert!(machine.run("portsentry status").contains("fencing and blocking"));
 }
 
