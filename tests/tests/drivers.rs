@@ -97,14 +97,16 @@ fn offloads_change_under_traffic() {
     let lab = Lab::new();
     let daemon = watch(&lab);
     let talks = talks(&lab);
+    let mut accepted = 0;
     for offload in ["rx", "tx", "gso", "gro", "lro", "rxvlan", "txvlan"] {
         for state in ["off", "on"] {
             // Not every driver has each.
             let changed = lab.host.command("ethtool").args(["-K", INTERFACE, offload, state]).output();
-            println!("{offload} {state}: {}", changed.expect("`ethtool`").status);
+            accepted += u32::from(changed.expect("`ethtool`").status.success());
             talks.iter().for_each(Talk::go_on);
         }
     }
+    assert!(accepted > 0, "the driver refuses each change");
     assert_enforced(&lab, &daemon, &talks);
 }
 
