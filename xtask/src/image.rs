@@ -8,9 +8,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
+    arch::{Arch, Target},
     build_ebpf,
     daemon::{PROGRAMS, static_programs},
-    paths, shell,
+    paths, setup, shell,
 };
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -42,26 +43,31 @@ pub(crate) struct Arguments {
     /// Pack an unoptimised build
     #[arg(long)]
     debug: bool,
+    /// Build for this architecture, with Debian's cross compiler
+    #[arg(long)]
+    arch: Option<Arch>,
 }
 
 /// For the tests.
-pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true };
+pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, arch: None };
 
 /// Builds the programs and packs them. Writes an archive that `podman load` and `ctr images import` read.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let target = Target::new(arguments.arch);
+    setup::cross(target)?;
     build_ebpf::run()?;
-    let programs = static_programs(!arguments.debug)?;
+    let programs = static_programs(target, !arguments.debug)?;
     let version = env!("CARGO_PKG_VERSION");
     let work = tempfile::tempdir().context("a directory for the image")?;
     let root = work.path().join("root");
-    fill(&root, &programs)?;
+    fill(&root, &programs, target)?;
     let layout = work.path().join("layout");
-    write_layout(&layout, &root, work.path(), version)?;
+    write_layout(&layout, &root, work.path(), version, target.debian())?;
     let output = paths::target().join("image");
     fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
     let archive = output.join(format!(
         "portsentry-{version}-{}{}.tar",
-        architecture(),
+        target.debian(),
         if arguments.debug { "-debug" } else { "" }
     ));
     tar(&layout, &archive)?;
@@ -70,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Fills the image's root directory.
-fn fill(root: &Path, programs: &Path) -> Result<()> {
+fn fill(root: &Path, programs: &Path, target: Target) -> Result<()> {
     for directory in DIRECTORIES {
         let path = root.join(directory);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
@@ -81,28 +87,28 @@ fn fill(root: &Path, programs: &Path) -> Result<()> {
         shell::run(Command::new("install").args(["-D", "--mode", mode]).arg(from).arg(root.join(to)))?;
     }
     let strip: Vec<_> = PROGRAMS.map(|name| root.join("usr/sbin").join(name)).into();
-    shell::run(Command::new("strip").args(strip))?;
+    shell::run(Command::new(target.tool("strip")).args(strip))?;
     // `USER` and `portsentry` show names of users.
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/sbin/nologin\n").context("etc/passwd")?;
     fs::write(root.join("etc/group"), "root:x:0:\n").context("etc/group")
 }
 
 /// Writes the image in the form of OCI's image-spec 1.0 ("image-layout").
-fn write_layout(layout: &Path, root: &Path, work: &Path, version: &str) -> Result<()> {
+fn write_layout(layout: &Path, root: &Path, work: &Path, version: &str, architecture: &str) -> Result<()> {
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).with_context(|| blobs.display().to_string())?;
     let plain = work.join("layer.tar");
     tar(root, &plain)?;
-    let difference = digest(&plain)?;
+    let difference = shell::digest(&plain)?;
     // Without a name and a time.
     shell::run(Command::new("gzip").arg("--no-name").arg(&plain))?;
     let layer = store(&blobs, &work.join("layer.tar.gz"), LAYER)?;
-    let config = stored(&blobs, work, &config(version, &difference), CONFIG)?;
+    let config = stored(&blobs, work, &config(version, &difference, architecture), CONFIG)?;
     let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
     let mut manifest = stored(&blobs, work, &manifest, MANIFEST)?;
     manifest["annotations"] =
         json!({ "org.opencontainers.image.ref.name": format!("localhost/portsentry:{version}") });
-    manifest["platform"] = json!({ "architecture": architecture(), "os": "linux" });
+    manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
     let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
     let write = |name: &str, content: &Value| {
         fs::write(layout.join(name), content.to_string()).with_context(|| name.to_owned())
@@ -113,9 +119,9 @@ fn write_layout(layout: &Path, root: &Path, work: &Path, version: &str) -> Resul
 
 /// Returns the image's configuration. It starts as the service of the Debian package does, and a stop leaves the kernel program
 /// in place, so that a new container takes over without a gap.
-fn config(version: &str, difference: &str) -> Value {
+fn config(version: &str, difference: &str, architecture: &str) -> Value {
     json!({
-        "architecture": architecture(),
+        "architecture": architecture,
         "os": "linux",
         "config": {
             "Entrypoint": ["/usr/sbin/portsentry"],
@@ -141,15 +147,10 @@ fn stored(blobs: &Path, work: &Path, content: &Value, kind: &str) -> Result<Valu
 
 /// Moves a file to the blobs. Returns its descriptor.
 fn store(blobs: &Path, file: &Path, kind: &str) -> Result<Value> {
-    let digest = digest(file)?;
+    let digest = shell::digest(file)?;
     let size = file.metadata().with_context(|| file.display().to_string())?.len();
     fs::rename(file, blobs.join(&digest)).with_context(|| file.display().to_string())?;
     Ok(json!({ "mediaType": kind, "digest": format!("sha256:{digest}"), "size": size }))
-}
-
-fn digest(file: &Path) -> Result<String> {
-    let said = shell::output(Command::new("sha256sum").arg(file))?;
-    said.split(' ').next().map(str::to_owned).context("a digest")
 }
 
 /// Packs a directory. Names are sorted, and nothing depends on the time or the user.
@@ -159,15 +160,6 @@ fn tar(directory: &Path, archive: &Path) -> Result<()> {
     shell::run(
         tar.args(fixed).arg("--directory").arg(directory).arg("--create").arg("--file").arg(archive).arg("."),
     )
-}
-
-/// Returns the name that OCI has for this machine's architecture.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -182,7 +174,7 @@ mod tests {
         fs::create_dir_all(root.join("usr/sbin")).unwrap();
         fs::write(root.join("usr/sbin/portsentry"), "program").unwrap();
         fs::set_permissions(root.join("usr/sbin/portsentry"), fs::Permissions::from_mode(0o755)).unwrap();
-        write_layout(&work.path().join("layout"), &root, work.path(), version).unwrap();
+        write_layout(&work.path().join("layout"), &root, work.path(), version, "amd64").unwrap();
         let index = fs::read_to_string(work.path().join("layout/index.json")).unwrap();
         (work, serde_json::from_str(&index).unwrap())
     }
@@ -193,7 +185,7 @@ mod tests {
         let read = |descriptor: &Value| {
             let name = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             let path = work.path().join("layout/blobs/sha256").join(name);
-            assert_eq!(digest(&path).unwrap(), name);
+            assert_eq!(shell::digest(&path).unwrap(), name);
             assert_eq!(path.metadata().unwrap().len(), descriptor["size"].as_u64().unwrap());
             path
         };
@@ -205,7 +197,7 @@ mod tests {
         let plain = Command::new("gzip").args(["--decompress", "--stdout"]).arg(&layer).output().unwrap();
         let unpacked = work.path().join("unpacked");
         fs::write(&unpacked, plain.stdout).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&unpacked).unwrap()));
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", shell::digest(&unpacked).unwrap()));
         let listed =
             shell::output(Command::new("tar").args(["--list", "--verbose", "--file"]).arg(unpacked)).unwrap();
         assert!(listed.contains("-rwxr-xr-x 0/0") && listed.contains("./usr/sbin/portsentry"), "{listed}");

@@ -1,5 +1,6 @@
 //! The project's own tasks: `cargo xtask VERB`, one file each.
 
+mod arch;
 mod bench;
 mod build;
 mod build_ebpf;

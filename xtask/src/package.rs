@@ -11,8 +11,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
+    arch::{Arch, Target},
     build_ebpf,
-    daemon::{PROGRAMS, cargo, daemon, static_programs, target},
+    daemon::{PROGRAMS, cargo, daemon, static_programs},
     gen_docs, paths, setup, shell,
 };
 
@@ -25,67 +26,72 @@ pub(crate) struct Arguments {
     /// Pack programs that need no shared libraries
     #[arg(long = "static", conflicts_with = "debug")]
     is_static: bool,
+    /// Build for this architecture, with Debian's cross compiler
+    #[arg(long)]
+    arch: Option<Arch>,
 }
-
-/// Arguments for the packages that tests use.
-pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
 /// Inputs of the package besides the programs: files to pack, and the package's description.
 const PACKED: [&str; 5] = ["CHANGELOG.md", "docs", "etc", "pkg", "portsentry/Cargo.toml"];
 
 /// Builds everything and packs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.debug {
-        return for_tests();
-    }
+    let target = Target::new(arguments.arch);
+    if arguments.debug { for_tests(target) } else { build(target, arguments.is_static).map(drop) }
+}
+
+/// Builds the package for servers. Returns its path.
+pub(crate) fn build(target: Target, is_static: bool) -> Result<PathBuf> {
+    setup::cross(target)?;
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
     // Tests compare the generated files in the tree with the code.
     gen_docs::run()?;
     shell::step("building the daemon and the notifier (a minute the first time)");
     let mut pack = pack(&cargo_deb, "release", "1", &paths::target().join("debian"));
-    if arguments.is_static {
-        static_programs(true)?;
-        pack.args(["--target", &target()]);
+    if is_static {
+        static_programs(target, true)?;
+        pack.args(["--target", &target.name()]);
     } else {
         let mut cargo = cargo("build");
+        target.aim(&mut cargo);
         cargo.args(["--quiet", "--release"]);
         shell::run(cargo.args(PROGRAMS.map(|program| format!("--package={program}"))))?;
+        target.aim(&mut pack);
     }
-    shell::run(&mut pack)
-}
-
-/// Builds the package for a server. Returns its path.
-pub(crate) fn built() -> Result<Vec<PathBuf>> {
-    let directory = paths::target().join("debian");
-    let before = SystemTime::now();
-    run(&Arguments::default())?;
-    let entries = fs::read_dir(&directory).with_context(|| directory.display().to_string())?;
-    let files = entries.flatten().map(|entry| entry.path());
-    let new = |path: &PathBuf| {
-        path.extension().is_some_and(|end| end == "deb") && newest(path).is_some_and(|made| made >= before)
-    };
-    Ok(files.filter(new).collect())
+    let said = shell::output(&mut pack)?;
+    let path = said.lines().last().context("cargo-deb doesn't report the package's path")?;
+    println!("{path}");
+    Ok(path.into())
 }
 
 /// Builds two revisions, unless they exist and their contents are unchanged.
-fn for_tests() -> Result<()> {
+pub(crate) fn for_tests(target: Target) -> Result<()> {
+    setup::cross(target)?;
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
-    shell::run(&mut daemon())?;
+    shell::run(&mut daemon(target))?;
     // Each revision gets its own name, because cargo-deb removes other revisions.
-    let packages = ["1", "2"]
-        .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
+    let packages =
+        ["1", "2"].map(|revision| (revision, for_tests_in(target).join(format!("test-{revision}.deb"))));
     let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();
-    let programs = PROGRAMS.map(|name| paths::debug().join(name));
+    let programs = PROGRAMS.map(|name| target.directory("debug").join(name));
     let packed = PACKED.map(|path| paths::root().join(path)).into_iter().chain(programs);
     if oldest.is_some() && packed.map(|path| newest(&path)).max().flatten() < oldest {
         return Ok(());
     }
     shell::step("packing the daemon for the tests");
-    packages
-        .iter()
-        .try_for_each(|(revision, file)| shell::run(pack(&cargo_deb, "dev", revision, file).arg("--fast")))
+    packages.iter().try_for_each(|(revision, file)| {
+        let mut pack = pack(&cargo_deb, "dev", revision, file);
+        target.aim(&mut pack);
+        shell::run(pack.arg("--fast"))
+    })
+}
+
+/// Returns the directory of the packages for tests.
+pub(crate) fn for_tests_in(target: Target) -> PathBuf {
+    let directory = paths::target().join("debian");
+    target.foreign().map_or_else(|| directory.clone(), |arch| directory.join(arch.debian()))
 }
 
 /// Returns the command that packs the built daemon.

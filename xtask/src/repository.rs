@@ -12,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use self::key::Key;
-use crate::{package, paths, setup, shell};
+use crate::{
+    arch::{Arch, Target},
+    package, paths, setup, shell,
+};
 
 /// The suite: the newest packages for all of Debian's versions.
 const SUITE: &str = "stable";
@@ -35,8 +38,11 @@ pub(crate) struct Arguments {
     /// Otherwise, sign with the key in this directory; without one, a key is made. Default: ~/.portsentry-repository-key
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "key")]
     keyring: Option<PathBuf>,
+    /// Build the package for this architecture instead of this machine's; may be given several times
+    #[arg(long)]
+    arch: Vec<Arch>,
     /// Add this package instead of building one; may be given several times
-    #[arg(long = "package", value_name = "FILE")]
+    #[arg(long = "package", value_name = "FILE", conflicts_with = "arch")]
     packages: Vec<PathBuf>,
 }
 
@@ -44,7 +50,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::repository()?;
     let output = arguments.output.clone().unwrap_or_else(|| paths::target().join("repository"));
-    let packages = if arguments.packages.is_empty() { package::built()? } else { arguments.packages.clone() };
+    let packages = packages(arguments)?;
     let key = match &arguments.key {
         Some(fingerprint) => Key::own(fingerprint),
         None => Key::find_or_make(&keyring(arguments)?)?,
@@ -57,6 +63,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::step(&format!("{} is ready to be served as {}", output.display(), arguments.url));
     println!("{}", commands(&arguments.url));
     Ok(())
+}
+
+/// Returns the packages to add.
+fn packages(arguments: &Arguments) -> Result<Vec<PathBuf>> {
+    if !arguments.packages.is_empty() {
+        return Ok(arguments.packages.clone());
+    }
+    let mut targets: Vec<_> = arguments.arch.iter().map(|arch| Target::new(Some(*arch))).collect();
+    if targets.is_empty() {
+        targets.push(Target::default());
+    }
+    targets.into_iter().map(|target| package::build(target, false)).collect()
 }
 
 /// Makes the repositories that tests serve: one with the first of their packages, and one with both.
@@ -72,6 +90,7 @@ pub(crate) fn for_tests() -> Result<()> {
             output: Some(output),
             key: None,
             keyring: Some(debian.join("repository-key")),
+            arch: Vec::new(),
             packages: (1..=revision).map(|number| debian.join(format!("test-{number}.deb"))).collect(),
         })?;
     }
@@ -127,8 +146,7 @@ fn index(output: &Path) -> Result<()> {
             )?;
         }
         for file in ["Packages", "Packages.gz", "Packages.xz"] {
-            let hash = shell::output(Command::new("sha256sum").current_dir(&directory).arg(file))?;
-            let hash = hash.split(' ').next().unwrap_or_default();
+            let hash = shell::digest(&directory.join(file))?;
             let place = directory.join("by-hash/SHA256");
             fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
             fs::copy(directory.join(file), place.join(hash)).with_context(|| place.display().to_string())?;

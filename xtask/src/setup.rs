@@ -1,5 +1,7 @@
 //! Installs missing dependencies for building and testing.
 
+mod apt;
+mod cross;
 pub(crate) mod deb;
 pub(crate) mod deny;
 mod install;
@@ -12,11 +14,13 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::{paths, shell};
+use crate::{arch::Target, paths, shell};
 
+pub(crate) use apt::{fetch, search, unpack};
+pub(crate) use cross::cross;
 use install::install;
 pub(crate) use linker::Linker;
-pub(crate) use packages::{fetch, unpack};
+
 pub(crate) use toolchain::Toolchain;
 
 /// Installs everything: `cargo xtask setup`.
@@ -49,7 +53,9 @@ pub(crate) fn fleet() -> Result<()> {
 /// Installs the programs that the bench compares with. Reports unavailable ones.
 pub(crate) fn bench() -> Result<()> {
     scan()?;
-    for had in [packages::install_missing_rivals(), unpack("portsentry", &paths::classic())] {
+    for had in
+        [packages::install_missing_rivals(), unpack("portsentry", Target::default(), &paths::classic())]
+    {
         if let Err(error) = had {
             shell::step(&format!("missing programs won't be measured: {error:#}"));
         }
@@ -86,10 +92,10 @@ pub(crate) fn repository() -> Result<()> {
     packages::install_missing_of_repository()
 }
 
-/// Installs the dependencies for booting other kernels.
-pub(crate) fn vm() -> Result<()> {
+/// Installs the dependencies for booting other kernels on a processor.
+pub(crate) fn vm(target: Target) -> Result<()> {
     packages::install_missing()?;
-    packages::install_missing_of_vm()
+    packages::install_missing_of_vm(target)
 }
 
 /// Installs a browser.

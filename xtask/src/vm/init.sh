@@ -5,15 +5,19 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 busybox=/bin/busybox
 
 prepare() {
-    $busybox --install -s /bin &&
-        mount -t proc proc /proc &&
+    if [ ! -e /etc/debian_version ]; then
+        $busybox --install -s /bin && ln -s /run /var/run || return
+    fi
+    mount -t proc proc /proc &&
         mount -t sysfs sysfs /sys &&
         mount -t bpf bpf /sys/fs/bpf &&
         mount -t devtmpfs devtmpfs /dev &&
         mount -t tmpfs tmpfs /tmp &&
-        mount -t tmpfs tmpfs /run &&
-        ln -s /run /var/run &&
-        for module in /portsentry/modules/*; do insmod "$module" || return; done
+        mount -t tmpfs tmpfs /run || return
+    # On a disk there are none: they are loaded.
+    for module in /portsentry/modules/*; do
+        [ ! -e "$module" ] || insmod "$module" || return
+    done
 }
 
 run() {
@@ -24,7 +28,7 @@ run() {
     while read -r arguments; do
         echo "vm: $arguments"
         # shellcheck disable=SC2086
-        /portsentry/deps/tests --test-threads 1 $arguments </dev/null || return
+        /portsentry/debug/deps/tests --test-threads 1 $arguments </dev/null || return
     done </portsentry/runs
 }
 

@@ -3,13 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
 
-use super::modules;
-use crate::{paths, setup, shell};
+use super::{initramfs::Initramfs, modules};
+use crate::{arch::Target, paths, setup};
 
 /// A kernel with its modules.
 pub(super) struct Linux {
@@ -24,30 +23,31 @@ pub(super) struct Linux {
 
 impl Linux {
     /// Returns the kernel fetched before, or else fetches the newest of this series and flavour.
-    pub(super) fn find_or_fetch(series: &str, flavour: &str) -> Result<Self> {
+    pub(super) fn find_or_fetch(series: &str, flavour: &str, target: Target) -> Result<Self> {
         let folder = paths::vm().join(format!("linux-{series}-{flavour}"));
         if !folder.exists() {
-            setup::unpack(&newest(series, flavour)?, &folder)?;
+            setup::unpack(&newest(series, flavour, target)?, target, &folder)?;
         }
         let (release, modules) = only(&folder.join("lib/modules"))?;
         let image = folder.join("boot").join(format!("vmlinuz-{release}"));
         Ok(Self { series: series.into(), release, image, modules: modules.join("kernel") })
     }
 
-    /// Returns the modules' contents, in loading order, with a driver's, if one is named.
-    pub(super) fn modules(&self, driver: Option<&str>) -> Result<Vec<Vec<u8>>> {
-        modules::read(&self.modules, driver)
+    /// Adds the modules in loading order, with those for the machine's devices.
+    pub(super) fn add_modules(&self, files: &mut Initramfs, devices: &[&str]) -> Result<()> {
+        for (number, module) in modules::read(&self.modules, devices)?.iter().enumerate() {
+            files.write(&format!("/portsentry/modules/{number:02}.ko"), module);
+        }
+        Ok(())
     }
 }
 
 /// Returns the package of a series' newest kernel. Only the unsigned packages can be fetched without the signing
 /// template.
-fn newest(series: &str, flavour: &str) -> Result<String> {
+fn newest(series: &str, flavour: &str, target: Target) -> Result<String> {
     let names = format!("^linux-image-{}[.][^-]*(-[0-9]+)?-{flavour}-unsigned$", series.replace('.', "[.]"));
-    let found = shell::output(Command::new("apt-cache").args(["search", "--names-only", &names]))?;
-    let packages = found.lines().filter_map(|line| line.split_whitespace().next());
-    let newest = packages.max_by_key(|package| numbers(package));
-    newest.map(Into::into).with_context(|| {
+    let newest = setup::search(&names, target)?.into_iter().max_by_key(|package| numbers(package));
+    newest.with_context(|| {
         format!("apt knows no Linux {series} ({flavour}): enable a release or backports with it")
     })
 }

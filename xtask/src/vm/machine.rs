@@ -12,14 +12,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::cards::Model;
+use super::{cards::Model, disk::Disk};
+use crate::arch::{Arch, Target};
 
 /// Number of the console's last lines shown for a failed machine. A file keeps all of them.
 const LAST_WORDS: usize = 60;
 const PASSED: &str = "vm: passed";
 /// `panic=-1` ends the machine if the kernel panics. The mitigations, switched off here, protect against
 /// neighbours, which this machine lacks.
-const KERNEL: &str = "console=ttyS0 panic=-1 quiet mitigations=off";
+const KERNEL: &str = "panic=-1 quiet mitigations=off";
 
 /// A virtual machine.
 pub(super) struct Machine {
@@ -35,14 +36,19 @@ pub(super) struct Machine {
     pub(super) log: PathBuf,
     /// The model of its network cards, if it has some.
     pub(super) cards: Option<Model>,
+    /// Its processor.
+    pub(super) target: Target,
+    /// Its disks.
+    pub(super) disks: Vec<Disk>,
 }
 
 impl Machine {
     /// Boots it, prints its test results, and returns the time that it took. Fails unless it reports success.
     pub(super) fn run(&self, kvm: bool, patience: Duration) -> Result<Duration> {
         let start = Instant::now();
-        let mut qemu =
-            Running(self.qemu(kvm).spawn().context("`qemu-system-x86_64` of the package qemu-system-x86")?);
+        let mut qemu = self.qemu(kvm);
+        let program = qemu.get_program().to_owned();
+        let mut qemu = Running(qemu.spawn().with_context(|| format!("`{}` of qemu", program.display()))?);
         let console = qemu.0.stdout.take().context("qemu's console")?;
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -84,19 +90,33 @@ impl Machine {
     }
 
     fn qemu(&self, kvm: bool) -> Command {
-        let mut qemu = Command::new("qemu-system-x86_64");
-        // With a thread for each processor, one may run an instruction while the other's kernel replaces it (`int3` in the
-        // dispatcher of XDP programs).
-        let [accelerator, processor] = if kvm { ["kvm", "host"] } else { ["tcg,thread=single", "max"] };
+        let mut qemu = Command::new(emulator(self.target));
+        let is_arm = self.target.rust() == Arch::Arm64.rust();
+        // With a thread for each processor, one of x86 may run an instruction while the other's kernel replaces it (`int3`
+        // in the dispatcher of XDP programs).
+        let [accelerator, processor] = match (kvm, is_arm) {
+            (true, _) => ["kvm", "host"],
+            (false, true) => ["tcg,thread=multi", "cortex-a72"],
+            (false, false) => ["tcg,thread=single", "max"],
+        };
+        let console = if is_arm { "ttyAMA0" } else { "ttyS0" };
         qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "1024"]);
+        qemu.args(is_arm.then_some(["-machine", "virt"]).iter().flatten());
         qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio"]);
-        qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs).args(["-append", KERNEL]);
+        qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
+        qemu.arg("-append").arg(format!("console={console} {KERNEL}"));
         if let Some(model) = self.cards {
             model.plug_in(&mut qemu);
         }
+        self.disks.iter().for_each(|disk| disk.plug_in(&mut qemu));
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         qemu
     }
+}
+
+/// Returns the name of the emulator of a processor.
+pub(super) fn emulator(target: Target) -> String {
+    format!("qemu-system-{}", target.rust())
 }
 
 /// A qemu process, killed when dropped.

@@ -26,24 +26,16 @@ const OPTIONAL: [&str; 9] = [
     "pppoe",
 ];
 
-/// What a driver of emulated cards needs besides.
-const BUSES: [&str; 1] = ["virtio_pci"];
-
-/// Returns the modules' contents, with those for `driver`, if any. `folder` has one kernel's modules. Each module comes
-/// after those that it depends on.
-pub(super) fn read(folder: &Path, driver: Option<&str>) -> Result<Vec<Vec<u8>>> {
+/// Returns the modules' contents, with those for the machine's devices, unless they are parts of the kernel. `folder` has
+/// one kernel's modules. Each module comes after those that it depends on.
+pub(super) fn read(folder: &Path, devices: &[&str]) -> Result<Vec<Vec<u8>>> {
     let mut modules = Modules { paths: BTreeMap::new(), done: BTreeSet::new(), contents: Vec::new() };
     modules.find(folder)?;
-    for name in NEEDED.into_iter().chain(driver) {
+    for name in NEEDED {
         anyhow::ensure!(modules.paths.contains_key(name), "{} has no module {name}", folder.display());
     }
-    for name in NEEDED.iter().chain(&OPTIONAL) {
+    for name in NEEDED.iter().chain(&OPTIONAL).chain(devices) {
         modules.add(name)?;
-    }
-    if let Some(driver) = driver {
-        for name in BUSES.iter().chain([&driver]) {
-            modules.add(name)?;
-        }
     }
     Ok(modules.contents)
 }
@@ -131,7 +123,7 @@ mod tests {
         write("a-b", "built_in,c");
         write("c", "");
         write("unused", "");
-        let read = read(folder.path(), None).expect("modules");
+        let read = read(folder.path(), &[]).expect("modules");
         let names: Vec<_> = read
             .iter()
             .map(|content| String::from_utf8_lossy(content.split(|byte| *byte == 0).next().unwrap()))
@@ -139,6 +131,6 @@ mod tests {
         assert_eq!(names[..4], ["c", "a-b", "bridge", "veth"]);
         assert_eq!(names.len(), NEEDED.len() + 2);
         fs::remove_file(folder.path().join("tls.ko")).expect("a file");
-        assert!(super::read(folder.path(), None).unwrap_err().to_string().ends_with("has no module tls"));
+        assert!(super::read(folder.path(), &[]).unwrap_err().to_string().ends_with("has no module tls"));
     }
 }
