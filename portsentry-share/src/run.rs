@@ -41,7 +41,7 @@ pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
     let written = config.crowdsec.as_ref().map(|_| config.state.as_path());
     match sandbox::seal(written) {
         Ok(None) => {
-            LOG.notice("confined by Landlock: it executes no file, and writes only to STATE_DIRECTORY")
+            LOG.notice("confined by Landlock: it executes no file, and writes only to STATE_DIRECTORY");
         }
         Ok(Some(note)) => LOG.warning(note),
         Err(error) => {
