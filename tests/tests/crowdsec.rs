@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use portsentry_tests::lab::{Daemon, Lab, Portsentry, Share, crowdsec::CrowdSec};
+use portsentry_tests::lab::{Daemon, Lab, Portsentry, Received, Receiver, Reply, Share, crowdsec::CrowdSec};
 use tempfile::TempDir;
 
 const OUT: &str = "portsentry/gw1";
@@ -47,7 +47,7 @@ fn blocks_become_decisions_until_they_are_lifted_and_survive_failures() {
     assert_eq!(setup.say("block 203.0.113.9 2001:db8:7::/64").code, 0);
     wait_for_banned(&daemon, &crowdsec, &["203.0.113.9", "2001:db8:7::/64"]);
     assert_eq!(setup.say("unblock 2001:db8:7::/64").code, 0);
-    assert_eq!(setup.say("block --for 3s 203.0.113.10").code, 0);
+    assert_eq!(setup.say("block --for 20s 203.0.113.10").code, 0);
     wait_for_banned(&daemon, &crowdsec, &["203.0.113.9", "203.0.113.10"]);
     wait_for_banned(&daemon, &crowdsec, &["203.0.113.9"]);
     // It dies, and comes back: what happened meanwhile is made up for.
@@ -135,8 +135,16 @@ fn refusals_and_silence_are_reported_once() {
     let share = Share::start(&lab.host, &setup.share_socket(), &wrong);
     share.log().wait_for("crowdsec-out: http://127.0.0.1:8080: HTTP status 401: ");
     share.log().wait_for("crowdsec-in: http://127.0.0.1:8080: HTTP status 403: ");
-    let seconds = Instant::now();
-    daemon.wait_until("it has tried again", || seconds.elapsed().as_secs() >= 4);
+    drop(share);
+    let refusing = Receiver::start(&lab.host, |_, _| Reply::status(401));
+    let lines = CrowdSec::lines(&state).replace("http://127.0.0.1:8080", &refusing.url());
+    let share = Share::start(&lab.host, &setup.share_socket(), &lines);
+    daemon.wait_until("both ways have tried again", || {
+        let is_login = |it: &&Received| it.line.starts_with("POST /v1/watchers/login ");
+        let received = refusing.received();
+        let logins = received.iter().filter(is_login).count();
+        logins >= 3 && received.len() - logins >= 3
+    });
     for way in ["crowdsec-out: ", "crowdsec-in: "] {
         assert_eq!(share.log().count(way), 1, "{:?}", share.log().lines());
     }

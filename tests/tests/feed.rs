@@ -54,7 +54,7 @@ fn the_feed_has_what_is_held_and_nothing_else() {
     wait_for_text(&daemon, "198.51.100.7\n2001:db8:7::/64\n2001:db8:8::1\n");
     assert_eq!(setup.say("unblock --here 198.51.100.7").code, 0);
     wait_for_text(&daemon, "2001:db8:7::/64\n2001:db8:8::1\n");
-    assert_eq!(setup.say("block --for 2s 203.0.113.10").code, 0);
+    assert_eq!(setup.say("block --for 15s 203.0.113.10").code, 0);
     wait_for_text(&daemon, "203.0.113.10\n2001:db8:7::/64\n2001:db8:8::1\n");
     wait_for_text(&daemon, "2001:db8:7::/64\n2001:db8:8::1\n");
     let read: serde_json::Value = serde_json::from_str(&curl(&lab, &[JSON])).expect("JSON");

@@ -4,11 +4,10 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::Range,
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use portsentry_tests::{
-    frames::{SYN, tcp},
+    frames::{Layer, SYN, tcp},
     lab::{Daemon, Family, Lab, Portsentry, Wire},
 };
 use serde_json::Value;
@@ -75,9 +74,6 @@ fn watching(lab: &Lab) -> Portsentry<'_> {
         .with("IPV6_PREFIX", "64")
 }
 
-/// Number of strangers so far, each of which is new to the daemons of all tests.
-static STRANGERS: AtomicU32 = AtomicU32::new(1);
-
 /// Sends SYNs as an operating system does.
 struct Mouth<'daemon, 'lab> {
     daemon: &'daemon Daemon<'lab>,
@@ -96,14 +92,14 @@ impl<'daemon, 'lab> Mouth<'daemon, 'lab> {
     }
 
     /// Contacts a closed port, and waits until the kernel program has judged it. One contact in many seems to be known and
-    /// doesn't count, so a stranger's follows, which always does.
+    /// doesn't count, so a malformed packet follows, which has a counter of its own.
     fn contact(&self, source: IpAddr, at: SocketAddr) {
-        let before = self.daemon.counter("failed_contacts");
+        let malformed = || self.daemon.counter("malformed_tcp");
+        let before = malformed();
         self.send(source, at);
-        let number = STRANGERS.fetch_add(1, Ordering::Relaxed);
-        let stranger = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number);
-        self.send(stranger.into(), SocketAddr::new(Family::V4.host(), 601));
-        self.daemon.wait_until("a contact counts", || self.daemon.counter("failed_contacts") > before);
+        let past_the_end = tcp(SYN).with(Layer::Transport, 12, &[0xf0]);
+        self.wire.send(&past_the_end.to(&SocketAddr::new(Family::V4.host(), 601).to_string()));
+        self.daemon.wait_until("the packet after it counts", || malformed() > before);
     }
 
     /// Contacts these of the scan's addresses, three by each source.

@@ -57,11 +57,10 @@ pub(crate) fn search(names: &str, target: Target) -> Result<Vec<String>> {
 fn apt(program: &str, target: Target) -> Result<Command> {
     let mut command = Command::new(program);
     let Some(arch) = target.foreign() else { return Ok(command) };
-    let directory: PathBuf = paths::tools().join(format!("apt-{}", arch.debian()));
-    for option in
-        [format!("APT::Architecture={0}", arch.debian()), format!("APT::Architectures={0}", arch.debian())]
-    {
-        command.arg("-o").arg(option);
+    let name = arch.debian();
+    let directory: PathBuf = paths::tools().join(format!("apt-{name}"));
+    for option in ["APT::Architecture", "APT::Architectures"] {
+        command.arg("-o").arg(format!("{option}={name}"));
     }
     for (option, place) in [("Dir::State", "state"), ("Dir::Cache", "cache")] {
         command.arg("-o").arg(format!("{option}={}", directory.join(place).display()));
@@ -75,7 +74,12 @@ fn apt(program: &str, target: Target) -> Result<Command> {
             fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
         }
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        shell::output(Command::new("apt-get").args(arguments).args(["-qq", "update"]))?;
+        let updated = shell::output(Command::new("apt-get").args(arguments).args(["-qq", "update"]));
+        if updated.is_err() {
+            // Empty lists must not pass for those of a mirror.
+            let _ = fs::remove_dir_all(&directory);
+        }
+        updated?;
     }
     Ok(command)
 }

@@ -115,7 +115,7 @@ impl Machine {
 }
 
 /// Returns the name of the emulator of a processor.
-pub(super) fn emulator(target: Target) -> String {
+fn emulator(target: Target) -> String {
     format!("qemu-system-{}", target.rust())
 }
 
