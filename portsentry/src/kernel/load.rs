@@ -98,7 +98,7 @@ impl Load {
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let counted = scan::with_judged(&found.counters, &scan::loaded(&ebpf)?);
+        let counted = scan::with_judged(&found.counters, &scan::loaded(&ebpf)?)?;
         let found = Found { left_out, counters: counted, ..found };
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {

@@ -221,7 +221,7 @@ impl Kernel {
 
     /// Returns the counters, summed over the CPUs, and with the scans that the daemon judged.
     pub fn counters(&self) -> Result<Counters, Error> {
-        Ok(scan::with_judged(&counters::read(&self.counters)?, &scan::loaded(&self.ebpf)?))
+        scan::with_judged(&counters::read(&self.counters)?, &scan::loaded(&self.ebpf)?)
     }
 
     /// Returns the state of the table of bound ports.

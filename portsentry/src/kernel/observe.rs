@@ -185,7 +185,7 @@ impl Observer {
         let map = Map::PerCpuArray(self.data(NAME)?);
         let counted = counters::read(&PerCpuArray::try_from(map).map_err(Error::map(NAME))?)?;
         let state = scan::state(&self.directory);
-        Ok(state.map_or(counted, |state| scan::with_judged(&counted, &state)))
+        state.map_or(Ok(counted), |state| scan::with_judged(&counted, &state))
     }
 
     /// Returns the indices of the interfaces with pinned links, in order.

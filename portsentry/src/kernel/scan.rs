@@ -37,13 +37,16 @@ pub(super) fn loaded(ebpf: &Ebpf) -> Result<Array<&MapData, RawState>, Error> {
 }
 
 /// Adds the scans that the daemon judged to the kernel program's counters.
-pub(super) fn with_judged(counters: &Counters, state: &Array<impl Borrow<MapData>, RawState>) -> Counters {
-    let State { reports, fences, .. } = read(state).unwrap_or_default();
-    Counters {
+pub(super) fn with_judged(
+    counters: &Counters,
+    state: &Array<impl Borrow<MapData>, RawState>,
+) -> Result<Counters, Error> {
+    let State { reports, fences, .. } = read(state)?;
+    Ok(Counters {
         scan_reports: counters.scan_reports + reports,
         scan_fences: counters.scan_fences + fences,
         ..*counters
-    }
+    })
 }
 
 /// Returns the state of the memory in `directory`, unless an earlier version made it.
@@ -64,7 +67,7 @@ pub(super) fn key(pins: &Pins) -> Result<u64, Error> {
     random_key()
 }
 
-/// Records the key of the memory in it.
+/// Records the key of the memory in it. The scans that the daemon judged with an earlier one still count.
 pub(super) fn keep_key(ebpf: &mut Ebpf, key: u64) -> Result<(), Error> {
     let map = ebpf.map_mut(STATE).ok_or_else(|| Error::Missing(STATE.into()))?;
     let mut map: Array<&mut MapData, RawState> = Array::try_from(map).map_err(Error::map(STATE))?;
@@ -72,7 +75,8 @@ pub(super) fn keep_key(ebpf: &mut Ebpf, key: u64) -> Result<(), Error> {
     if known.key == key {
         return Ok(());
     }
-    map.set(0, bytemuck::cast::<_, RawState>(State { key, ..State::default() }), 0).map_err(Error::map(STATE))
+    let state = State { key, reports: known.reports, fences: known.fences, ..State::default() };
+    map.set(0, bytemuck::cast::<_, RawState>(state), 0).map_err(Error::map(STATE))
 }
 
 fn open<V: aya::Pod>(path: &Path, name: &'static str) -> Result<Array<MapData, V>, Error> {
