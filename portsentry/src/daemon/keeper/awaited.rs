@@ -52,9 +52,13 @@ impl Keeper {
         if is_fence {
             self.enter_judged(&sighting)?;
         }
-        if let Some(scans) = &mut self.kernel.scans {
+        // The fence is in force: whatever fails here, it is recorded.
+        let counted = self.kernel.scans.as_mut().map_or(Ok(()), |scans| {
             scans.convict(network, verdict)?;
-            scans.count_judged(is_fence)?;
+            scans.count_judged(is_fence)
+        });
+        if let Err(error) = counted {
+            self.journal.error(&error);
         }
         self.see(Admission::Scan, &sighting);
         if !is_fence {
