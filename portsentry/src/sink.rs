@@ -3,6 +3,7 @@
 pub mod annotation;
 mod append;
 mod atomic_write;
+mod beside;
 mod block_list;
 pub mod blocked_file;
 pub mod classic;

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::{
     atomic_write::{self, MODE, WriteError},
+    beside::beside,
     retry::Retry,
 };
 use crate::policy::{BlockId, Ids, name_of, network_of};
@@ -51,9 +52,7 @@ impl IdFile {
 }
 
 fn path(blocked: &Path) -> PathBuf {
-    let mut path = blocked.as_os_str().to_owned();
-    path.push(".ids");
-    path.into()
+    beside(blocked, ".ids")
 }
 
 /// Returns the ids in the file beside `blocked`, or none if it is missing.

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     atomic_write::{self, MODE, WriteError},
+    beside::beside,
     retry::Retry,
 };
 use crate::{
@@ -68,9 +69,7 @@ impl PeerFile {
 }
 
 fn path(blocked: &Path) -> PathBuf {
-    let mut path = blocked.as_os_str().to_owned();
-    path.push(".peers");
-    path.into()
+    beside(blocked, ".peers")
 }
 
 /// Returns the lines of the file beside `blocked`, or none if it is missing. Unreadable ones are left out.

@@ -10,7 +10,10 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::super::atomic_write::{self, MODE, WriteError};
+use super::super::{
+    atomic_write::{self, MODE, WriteError},
+    beside::beside,
+};
 use crate::policy::{name_of, network_of};
 
 /// The lines by network, each with its file's path.
@@ -25,9 +28,7 @@ pub(super) struct Ours {
 impl Ours {
     /// Creates the list beside `blocked`, still unread.
     pub(super) fn new(blocked: &Path) -> Self {
-        let mut path = blocked.as_os_str().to_owned();
-        path.push(".denied");
-        Self { path: path.into(), lines: BTreeSet::new(), is_behind: false }
+        Self { path: beside(blocked, ".denied"), lines: BTreeSet::new(), is_behind: false }
     }
 
     /// Whether the list on the disk lacks a change.
