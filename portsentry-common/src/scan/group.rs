@@ -124,7 +124,9 @@ impl Group {
     pub fn is_sound(&self) -> bool {
         let bits = |words: &[u64]| words.iter().map(|it| it.count_ones()).sum::<u32>();
         let is_doubled = |(once, twice): (&u64, &u64)| once & twice == *twice;
+        let limit = if self.is_v4() { u32::MAX.into() } else { u64::MAX };
         View::of(self.view).is_some_and(|view| view.is_block(self.block))
+            && self.first <= self.last
             && self.shape <= Shape::Pattern as u8
             && (1..=MOST_VOTES).contains(&self.votes)
             && self.is_found <= 1
@@ -132,7 +134,13 @@ impl Group {
             && bits(&self.once) == u32::from(self.covered)
             && bits(&self.twice) == u32::from(self.doubled)
             && self.once.iter().zip(&self.twice).all(is_doubled)
-            && self.members.are_sound()
+            && self.members.are_sound(limit)
+    }
+
+    /// Whether the group is one of IPv4 addresses.
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        self.block >> 32 == 0xffff
     }
 
     /// Whether it is no longer of use at `now`.
@@ -144,6 +152,12 @@ impl Group {
         } else {
             now.saturating_sub(self.first) >= WINDOW
         }
+    }
+
+    /// Returns the votes, or 0 if the group is over: it keeps no place from others.
+    #[inline(always)]
+    fn votes_at(&self, now: u32) -> u16 {
+        if self.is_over(now) { 0 } else { self.votes }
     }
 
     /// Returns how many of the group's `addresses` its sources have tried, once and twice.
@@ -217,26 +231,17 @@ pub struct Groups<'table> {
 }
 
 impl Groups<'_> {
-    /// Whether a distributed scan of this target is going on.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_scanned(&self, target: &Target, now: u32) -> bool {
-        self.sets[self.set_of(target)]
-            .iter()
-            .any(|it| it.is_of(target) && it.is_found > 0 && !it.is_over(now))
-    }
-
     /// Returns the group of a target.
     #[must_use]
     pub fn find(&self, target: &Target) -> Option<&Group> {
         self.sets[self.set_of(target)].iter().find(|it| it.is_of(target))
     }
 
-    /// Puts a group of an earlier run into its set, if there is a place.
-    pub fn restore(&mut self, group: &Group) {
+    /// Puts a group of an earlier run into its set, if it isn't over and there is a place.
+    pub fn restore(&mut self, group: &Group, now: u32) {
         let set = self.set(group.block, group.port, group.shape);
-        if let Some(place) = self.sets[set].iter_mut().min_by_key(|it| it.votes)
-            && place.votes < group.votes
+        if let Some(place) = self.sets[set].iter_mut().min_by_key(|it| it.votes_at(now))
+            && place.votes_at(now) < group.votes_at(now)
         {
             *place = *group;
         }
@@ -253,9 +258,9 @@ impl Groups<'_> {
             }
             return group.add(target, source, addresses, now);
         }
-        let Some(group) = set.iter_mut().min_by_key(|it| it.votes) else { return Noted::NoRoom };
+        let Some(group) = set.iter_mut().min_by_key(|it| it.votes_at(now)) else { return Noted::NoRoom };
         // The busiest groups stay (Misra and Gries 1982): a flood of ports displaces none of them.
-        group.votes = group.votes.saturating_sub(1);
+        group.votes = group.votes_at(now).saturating_sub(1);
         if group.votes > 0 {
             return Noted::NoRoom;
         }

@@ -52,8 +52,8 @@ pub struct DistributedScan {
 /// The result of noting a contact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Joined {
-    /// The distributed scan that the contact makes recognisable.
-    pub found: Option<DistributedScan>,
+    /// The distributed scans that the contact makes recognisable: at most one in each view.
+    pub found: Vec<DistributedScan>,
     /// The members whose scores rise, with the number of their first failures that belong to the scan: the source of the
     /// contact, or all members of a scan that is found.
     pub raised: Vec<(IpNet, u8)>,
@@ -92,15 +92,15 @@ impl Groups {
         groups.filter(move |group| group.votes > 0 && group.covered >= KEPT && !group.is_over(now))
     }
 
-    /// Adds the groups of an earlier run.
-    pub fn restore(&mut self, groups: &[Group]) {
+    /// Adds the groups of an earlier run that aren't over at `now`.
+    pub fn restore(&mut self, groups: &[Group], now: u32) {
         for group in groups {
-            self.table().restore(group);
+            self.table().restore(group, now);
         }
     }
 
-    /// Notes a contact, if it is one of the first failures of a source, at `now` in seconds since 1970. `watched` returns
-    /// the watched networks.
+    /// Notes a contact, if it is one of the first failures of a source, at `now` in seconds. `watched` returns the
+    /// watched networks.
     pub fn note(
         &mut self,
         contact: &Sighting,
@@ -109,9 +109,10 @@ impl Groups {
     ) -> Joined {
         let mut joined = Joined::default();
         let Some(shape) = contact.scan.as_ref().and_then(|scan| scan.shape) else { return joined };
-        let (views, source) = match contact.source {
-            IpAddr::V4(source) => (View::V4, source.to_bits().into()),
-            IpAddr::V6(source) => (View::V6, high(source.to_bits())),
+        let (views, source) = match (contact.source, contact.destination.to_canonical()) {
+            (IpAddr::V4(source), IpAddr::V4(_)) => (View::V4, source.to_bits().into()),
+            (IpAddr::V6(source), IpAddr::V6(_)) => (View::V6, high(source.to_bits())),
+            _ => return joined,
         };
         for view in views {
             let target = Target::new(Ipv6::from(contact.destination), contact.port, shape, *view);
@@ -127,8 +128,10 @@ impl Groups {
                 Noted::Found => {
                     let members = group.members.iter();
                     joined.raised.extend(members.map(|(source, pairs)| (named(source, group), pairs)));
-                    joined.found = Some(scan(group, *view, addresses));
+                    joined.found.push(scan(group, *view, addresses));
                 }
+                // The other contacts of its /64 may be those of other sources.
+                Noted::Member if is_part(contact) => joined.raised.push((contact.network(), 1)),
                 Noted::Member => joined.raised.push((contact.network(), group.members.pairs(source))),
                 Noted::Nothing | Noted::NoRoom => {}
             }
@@ -164,11 +167,16 @@ fn scan(group: &Group, view: View, addresses: u32) -> DistributedScan {
 
 /// Returns the network of a source with this number, of the same family as the group's addresses.
 fn named(source: u64, group: &Group) -> IpNet {
-    if Ipv6Addr::from_bits(group.block).to_ipv4_mapped().is_some() {
+    if group.is_v4() {
         let bits = u32::try_from(source).unwrap_or_default();
         return network_of(Ipv4Addr::from_bits(bits).into(), 0);
     }
     network_of(Ipv6Addr::from_bits(u128::from(source) << 64).into(), SOURCE)
+}
+
+/// Whether the source of a contact is counted by less than the network by which groups name it.
+const fn is_part(contact: &Sighting) -> bool {
+    contact.source.is_ipv6() && (contact.prefix == 0 || contact.prefix > SOURCE)
 }
 
 /// Returns the first half of an IPv6 address.

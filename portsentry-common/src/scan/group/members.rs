@@ -46,10 +46,12 @@ impl Members {
         places.map(|place| (self.sources[place], self.pairs[place])).filter(|(_, pairs)| *pairs > 0)
     }
 
-    pub(super) fn are_sound(&self) -> bool {
+    /// Whether this version makes such members, if no source is above `limit`.
+    pub(super) fn are_sound(&self, limit: u64) -> bool {
         self.next < MEMBERS as u64
             && self.reserved == 0
             && self.pairs.iter().all(|pairs| *pairs <= MEMBER_PAIRS)
+            && self.sources.iter().all(|source| *source <= limit)
     }
 
     fn place(&self, source: u64) -> Option<usize> {

@@ -105,13 +105,8 @@ fn a_group_is_reported_once_with_its_latest_members_and_ends() {
     assert!(group.coverage(512).deviations() >= 50, "{:?}", group.coverage(512).deviations());
     assert!(group.count_sources().abs_diff(last + 1) < 20, "{} of {last}", group.count_sources());
     assert!(scan[found..].iter().all(|(place, source)| table.note(*place, *source) == Noted::Member));
-    let now = table.now;
-    assert!(table.groups().is_scanned(&target(23, 400), now));
-    assert!(!table.groups().is_scanned(&target(24, 400), now), "another port");
     table.now += TERM;
-    let now = table.now;
-    assert!(!table.groups().is_scanned(&target(23, 400), now), "the scan is over");
-    assert_eq!(table.note(1, 1), Noted::Nothing);
+    assert_eq!(table.note(1, 1), Noted::Nothing, "the scan is over");
     assert_eq!(table.group().covered, 1, "and the group begins anew");
 }
 
@@ -145,6 +140,10 @@ fn other_ports_displace_no_busy_group() {
         }
     }
     assert_eq!(table.note_at(5, 1, 1), Noted::NoRoom);
+    // Once they are over, they leave all of it, at once.
+    table.now += WINDOW;
+    assert_eq!(table.note_at(5, 1, 1), Noted::Nothing);
+    assert_eq!(table.groups().find(&target(5, 1)).map(|group| (group.covered, group.votes)), Some((1, 1)));
 }
 
 /// The excess of random contacts over chance has an average of 0 and a deviation of 1.
@@ -284,13 +283,18 @@ fn a_group_of_an_earlier_run_goes_on() {
     }
     let kept = *table.group();
     let mut other = Table { sets: vec![[Group::zeroed(); GROUPS]; 4], ..Table::new(512) };
-    other.groups().restore(&kept);
+    other.groups().restore(&kept, 1000);
     assert_eq!(other.groups().find(&target(23, 0)), Some(&kept));
     assert!(other.found_after(scan[100..].iter().copied()).is_some_and(|contacts| contacts < 60));
     // The busiest stay.
     let mut full = Table { sets: vec![[Group { votes: 1024, ..kept }; GROUPS]; 1], ..Table::new(512) };
-    full.groups().restore(&Group { port: 99, votes: 1023, ..kept });
+    full.groups().restore(&Group { port: 99, votes: 1023, ..kept }, 1000);
     assert!(full.sets[0].iter().all(|group| group.port == 23));
+    // Those that are over don't.
+    full.groups().restore(&Group { port: 99, votes: 1, first: 1001, last: 1001, ..kept }, 1000 + WINDOW);
+    full.groups().restore(&Group { port: 98, votes: 1024, ..kept }, 1000 + WINDOW);
+    assert_eq!(full.sets[0].iter().filter(|group| group.port == 99).count(), 1);
+    assert_eq!(full.sets[0].iter().filter(|group| group.port == 98).count(), 0);
 }
 
 #[test]
@@ -301,7 +305,7 @@ fn a_group_that_no_version_makes_is_not_sound() {
     }
     let group = *table.group();
     assert!(group.is_sound());
-    let wrong: [fn(&mut Group); 10] = [
+    let wrong: [fn(&mut Group); 12] = [
         |it| it.block += 1,
         |it| it.once[3] ^= 1,
         |it| it.twice[7] |= 1 << 63,
@@ -312,6 +316,8 @@ fn a_group_that_no_version_makes_is_not_sound() {
         |it| it.shape = 3,
         |it| it.view = 2,
         |it| it.is_found = 2,
+        |it| it.first = it.last + 1,
+        |it| it.members.add(1 << 32),
     ];
     for (number, change) in wrong.into_iter().enumerate() {
         let mut changed = group;

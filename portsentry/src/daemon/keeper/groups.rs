@@ -1,9 +1,12 @@
 //! Reports distributed scans, recognised by the first failures of their sources, and raises the scores of their members.
 
-use std::time::SystemTime;
+use portsentry_common::scan::group::WINDOW;
 
 use super::Keeper;
-use crate::policy::{ScanKind, Sighting};
+use crate::{
+    kernel,
+    policy::{ScanKind, Sighting},
+};
 
 impl Keeper {
     /// Notes the contact of a source, if it is one of its first failures, and reports the group that it completes.
@@ -14,17 +17,21 @@ impl Keeper {
         let Self { totals, scope, kernel, journal, .. } = self;
         let joined = totals.scans.groups.note(sighting, now(), || scope.watched());
         if let Some(scans) = &kernel.scans {
-            let mut members = joined.raised.iter();
-            let raised = members.try_for_each(|(member, pairs)| {
-                // The memory counts an IPv6 source by its network of `IPV6_PREFIX`.
-                scans.raise(scope.network_of(member.addr()), *pairs)
+            let raised = joined.raised.iter().try_for_each(|(member, pairs)| {
+                // The memory counts an IPv6 source by its network of `IPV6_PREFIX`, or a neighbour by its address.
+                let counted = scope.network_of(member.addr());
+                // Of a member's network, it isn't known which address or smaller network is the scanner.
+                if counted.prefix_len() > member.prefix_len() {
+                    return Ok(());
+                }
+                scans.raise(counted, *pairs)
             });
             if let Err(error) = raised {
                 journal.error(&error);
             }
         }
-        if let Some(scan) = joined.found {
-            journal.distributed_scan(&scan);
+        for scan in &joined.found {
+            journal.distributed_scan(scan);
             totals.stats.count_scan(ScanKind::Distributed, false);
         }
     }
@@ -34,8 +41,9 @@ impl Keeper {
         if self.kernel.scans.is_none() {
             return;
         }
-        match self.totals.scans.file.read() {
-            Ok(groups) => self.totals.scans.groups.restore(&groups),
+        let now = now();
+        match self.totals.scans.file.read(now) {
+            Ok(groups) => self.totals.scans.groups.restore(&groups, now),
             Err(error) => self.journal.error(&error),
         }
     }
@@ -49,8 +57,8 @@ impl Keeper {
     }
 }
 
-/// Returns the time in seconds since 1970: unlike `CLOCK_MONOTONIC` it goes on over a reboot.
+/// Returns the time of `CLOCK_MONOTONIC` in seconds, and a [`WINDOW`]: contacts before the machine's start have times, too.
 fn now() -> u32 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    let seconds = kernel::monotonic_ns().unsigned_abs() / 1_000_000_000;
+    u32::try_from(seconds).unwrap_or(u32::MAX).saturating_add(WINDOW)
 }

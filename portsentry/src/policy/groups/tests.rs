@@ -53,7 +53,7 @@ const V6: u128 = 0x2001_0db8_0005_0000_u128 << 64;
 /// Returns the scans that contacts make recognisable, with the number of contacts up to then.
 fn found(groups: &mut Groups, contacts: impl Iterator<Item = Sighting>) -> Vec<(usize, DistributedScan)> {
     let noted = contacts.map(|contact| groups.note(&contact, 1000, watched).found);
-    (1..).zip(noted).filter_map(|(number, found)| Some((number, found?))).collect()
+    (1..).zip(noted).flat_map(|(number, found)| found.into_iter().map(move |scan| (number, scan))).collect()
 }
 
 #[test]
@@ -104,6 +104,28 @@ fn the_scores_of_members_rise_when_the_scan_is_found_and_afterwards() {
     assert_eq!(groups.note(&v4(99, 5), 1000 + group::TERM, watched).raised, [], "the scan is over");
 }
 
+/// Of a /64, the first failures of the address that contacts count, and no others.
+#[test]
+fn a_source_that_is_counted_by_its_address_is_raised_by_its_own_contact() {
+    for (prefix, pairs) in [(64, 3), (56, 3), (0, 1), (128, 1)] {
+        let mut groups = Groups::new(7);
+        let contact = |number: u64| Sighting { prefix, ..v6(number / 5, V6 + u128::from(number)) };
+        let raised = (0..145).flat_map(|number| groups.note(&contact(number), 1000, watched).raised);
+        assert_eq!(raised.last(), Some((contact(144).network(), pairs)), "{prefix}");
+    }
+}
+
+#[test]
+fn a_contact_that_completes_a_scan_of_hosts_and_one_of_subnets_reports_both() {
+    let mut groups = Groups::new(7);
+    let hosts = (1..136_u64).map(|number| v6(number / 3, V6 + u128::from(number)));
+    let subnets = (1..136_u64).map(|number| v6(number / 3, V6 + (u128::from(number) << 64)));
+    assert_eq!(found(&mut groups, hosts.chain(subnets)), []);
+    let both = found(&mut groups, [v6(99, V6)].into_iter());
+    let views: Vec<_> = both.iter().map(|(_, scan)| scan.view).collect();
+    assert_eq!(views, [View::Hosts, View::Subnets]);
+}
+
 #[test]
 fn unrelated_sources_are_no_group() {
     let random = |number: u64, limit| u32::try_from(mix(number) % limit).unwrap();
@@ -111,6 +133,16 @@ fn unrelated_sources_are_no_group() {
     assert_eq!(found(&mut Groups::new(7), v4), []);
     let v6 = (0..4000_u64).map(|number| v6(number, V6 + u128::from(random(number, 512))));
     assert_eq!(found(&mut Groups::new(7), v6), []);
+}
+
+#[test]
+fn addresses_of_two_families_are_no_contact() {
+    const V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+    let mut groups = Groups::new(7);
+    for destination in [IpAddr::V4(V4), V4.to_ipv6_mapped().into()] {
+        groups.note(&contact(Ipv6Addr::from_bits(V6), destination), 1000, watched);
+    }
+    assert!(groups.sets.is_empty());
 }
 
 #[test]
@@ -133,7 +165,7 @@ fn groups_are_kept_over_a_restart() {
     assert!(kept.len() == 1 && kept[0].is_sound(), "{}", kept.len());
     assert_eq!(groups.kept(1000 + group::WINDOW).count(), 0);
     let mut groups = Groups::new(8);
-    groups.restore(&kept);
+    groups.restore(&kept, 1000);
     let found = found(&mut groups, (100..200).map(|number| v4(number / 3, number)));
     let [(contacts, scan)] = &found[..] else { panic!("{found:?}") };
     assert_eq!((*contacts, scan.covered, scan.members.len()), (36, 136, 46));
