@@ -205,6 +205,9 @@ _portsentry() {
             portsentry__subcmd__help__subcmd__share,init)
                 cmd="portsentry__subcmd__help__subcmd__share__subcmd__init"
                 ;;
+            portsentry__subcmd__help__subcmd__share,routes)
+                cmd="portsentry__subcmd__help__subcmd__share__subcmd__routes"
+                ;;
             portsentry__subcmd__peers,forget)
                 cmd="portsentry__subcmd__peers__subcmd__forget"
                 ;;
@@ -238,6 +241,9 @@ _portsentry() {
             portsentry__subcmd__share,init)
                 cmd="portsentry__subcmd__share__subcmd__init"
                 ;;
+            portsentry__subcmd__share,routes)
+                cmd="portsentry__subcmd__share__subcmd__routes"
+                ;;
             portsentry__subcmd__share__subcmd__help,create)
                 cmd="portsentry__subcmd__share__subcmd__help__subcmd__create"
                 ;;
@@ -246,6 +252,9 @@ _portsentry() {
                 ;;
             portsentry__subcmd__share__subcmd__help,init)
                 cmd="portsentry__subcmd__share__subcmd__help__subcmd__init"
+                ;;
+            portsentry__subcmd__share__subcmd__help,routes)
+                cmd="portsentry__subcmd__share__subcmd__help__subcmd__routes"
                 ;;
             *)
                 ;;
@@ -1086,7 +1095,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__share)
-            opts="init create"
+            opts="init routes create"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1114,6 +1123,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__share__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__share__subcmd__routes)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1820,7 +1843,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__share)
-            opts="-f -c -h --file --check --configfile --pin-path --control-socket --help init create help"
+            opts="-f -c -h --file --check --configfile --pin-path --control-socket --help init routes create help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1888,7 +1911,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__share__subcmd__help)
-            opts="init create help"
+            opts="init routes create help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1943,6 +1966,20 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__share__subcmd__help__subcmd__routes)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__share__subcmd__init)
             opts="-c -h --gateway --server --directory --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1962,6 +1999,36 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__share__subcmd__routes)
+            opts="-c -h --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --configfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -312,15 +312,16 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l control
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l check -d 'Validate that file, and end'
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -l fetch -d 'Download the block lists now, and end (exit status 1 if one fails)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand notify" -s h -l help -d 'Print help'
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -s f -l file -d 'The companion\'s configuration file' -r -F
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -s c -l configfile -d 'The configuration file' -r -F
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -l check -d 'Validate that file, and end'
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -s h -l help -d 'Print help'
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -f -a "init" -d 'Make the keys and the files of a fleet, or add those of new gateways and servers'
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -f -a "create" -d 'Create the fleet\'s state on the servers, with the administrator\'s file'
-complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init create help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -s f -l file -d 'The companion\'s configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -l check -d 'Validate that file, and end'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -f -a "init" -d 'Make the keys and the files of a fleet, or add those of new gateways and servers'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -f -a "routes" -d 'Keep blocks as blackhole routes, as ROUTES_OUT says; needs CAP_NET_ADMIN'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -f -a "create" -d 'Create the fleet\'s state on the servers, with the administrator\'s file'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and not __fish_seen_subcommand_from init routes create help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -l gateway -d 'Names of all gateways, as in GATEWAY_NAME' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -l server -d 'Names or addresses of all NATS servers: three, or one for a try' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -l directory -d 'Directory for the files' -r -F
@@ -328,11 +329,16 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from routes" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from routes" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from routes" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from routes" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from create" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from create" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from create" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make the keys and the files of a fleet, or add those of new gateways and servers'
+complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from help" -f -a "routes" -d 'Keep blocks as blackhole routes, as ROUTES_OUT says; needs CAP_NET_ADMIN'
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from help" -f -a "create" -d 'Create the fleet\'s state on the servers, with the administrator\'s file'
 complete -c portsentry -n "__fish_portsentry_using_subcommand share; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c -l configfile -d 'The configuration file' -r -F
@@ -380,6 +386,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_s
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_seen_subcommand_from peers" -f -a "hold" -d 'Ignore a gateway\'s words, and suspend its blocks'
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_seen_subcommand_from peers" -f -a "release" -d 'Hear a gateway again that is held'
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_seen_subcommand_from share" -f -a "init" -d 'Make the keys and the files of a fleet, or add those of new gateways and servers'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_seen_subcommand_from share" -f -a "routes" -d 'Keep blocks as blackhole routes, as ROUTES_OUT says; needs CAP_NET_ADMIN'
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and __fish_seen_subcommand_from share" -f -a "create" -d 'Create the fleet\'s state on the servers, with the administrator\'s file'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -f -a "(portsentry held 2>/dev/null)"
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -f -a "(portsentry held 2>/dev/null)"

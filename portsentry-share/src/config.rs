@@ -13,7 +13,7 @@ use std::{
 use portsentry::config::{LoadError, Report, trusted_text};
 
 pub use self::{
-    content::{CROWDSEC, Config, CrowdSec, Server},
+    content::{AtStop, CROWDSEC, Config, CrowdSec, ROUTES, Routes, Server},
     keys::KEYS,
 };
 
@@ -116,6 +116,8 @@ mod tests {
             ("NEWS_RATE=\"0\"\n", "share.conf:1:12"),
             ("FEED_LISTEN=\"here\"\n", "share.conf:1:14"),
             ("SERVERS=\"a\"\nGATEWAYS=\"gw1 crowdsec\"\n", "share.conf:2:15"),
+            ("ROUTES_OUT=\"254\"\n", "share.conf:1:13"),
+            ("ROUTES_OUT=\"80\"\nROUTES_AT_STOP=\"no\"\n", "share.conf:2:17"),
             ("CROWDSEC_URL=\"ftp://x\"\n", "share.conf:1:15"),
             ("CROWDSEC_URL=\"https://x/\"\n", "CROWDSEC_MACHINE or CROWDSEC_KEY is missing"),
             ("CROWDSEC_URL=\"https://x\"\nCROWDSEC_MACHINE=\"gw1\"\n", "needs CROWDSEC_PASSWORD"),

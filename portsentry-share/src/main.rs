@@ -14,6 +14,7 @@ mod init;
 mod log;
 mod nats;
 mod reference;
+mod routes;
 mod run;
 mod ways;
 
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     if !report.is_empty() {
         eprintln!("{report}");
     }
-    let identity = if config.is_fleet() {
+    let identity = if config.is_fleet() && !action.as_ref().is_some_and(is_of_routes) {
         match nats::Identity::load(&config.authority, &config.certificate, &config.key) {
             Ok(identity) => Some(identity),
             Err(error) => {
@@ -70,14 +71,21 @@ fn main() -> ExitCode {
         println!("OK. {}", config.summary());
         Exit::Success
     } else {
-        match (action, identity) {
-            (Some(ShareAction::Create {}), Some(identity)) => create::run(&config, &identity),
-            (Some(_), _) => {
-                eprintln!("portsentry-share: {}: SERVERS is missing", file.display());
+        match (action, identity, config.routes_out.clone()) {
+            (Some(ShareAction::Create {}), Some(identity), _) => create::run(&config, &identity),
+            (Some(ShareAction::Routes {}), _, Some(routes)) => routes::run(&routes),
+            (Some(action), ..) => {
+                let lacks = if is_of_routes(&action) { "ROUTES_OUT is off" } else { "SERVERS is missing" };
+                eprintln!("portsentry-share: {}: {lacks}", file.display());
                 Exit::Configuration
             }
-            (None, identity) => run::run(config, identity.as_ref()),
+            (None, identity, _) => run::run(config, identity.as_ref()),
         }
     };
     exit.into()
+}
+
+/// Whether an action takes no keys.
+const fn is_of_routes(action: &ShareAction) -> bool {
+    matches!(action, ShareAction::Routes {})
 }

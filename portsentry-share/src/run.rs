@@ -28,6 +28,7 @@ use crate::{
     fleet::{Links, Mailboxes, Own, Peer, keep, resume, wire},
     log::LOG,
     nats::{Identity, Session},
+    routes,
     ways::Ways,
 };
 
@@ -38,7 +39,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Runs until a signal ends it. All files have been read.
 pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
-    let written = config.crowdsec.as_ref().map(|_| config.state.as_path());
+    let hears = config.routes_in.is_some() || config.crowdsec.is_some();
+    let written = hears.then_some(config.state.as_path());
     match sandbox::seal(written) {
         Ok(None) => {
             LOG.notice("confined by Landlock: it executes no file, and writes only to STATE_DIRECTORY");
@@ -91,6 +93,13 @@ async fn carry(config: Config, identity: Option<&Identity>) -> Exit {
     }
     if let Some(crowdsec) = &config.crowdsec {
         crowdsec::start(crowdsec, (&config.state, config.rate), &book, &daemon, &ways);
+    }
+    if let Some(routes) = &config.routes_out {
+        tokio::spawn(routes::publish(routes.socket.clone(), book.clone(), ways.clone()));
+    }
+    if let Some(table) = config.routes_in {
+        let incoming = routes::Incoming::new(table, (&config.state, config.rate), prefix);
+        tokio::spawn(incoming.run(daemon.clone(), ways.clone()));
     }
     match identity {
         Some(identity) => {

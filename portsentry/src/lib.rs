@@ -15,7 +15,7 @@ pub mod instant;
 pub mod kernel;
 pub mod metrics;
 pub mod modes;
-mod netlink;
+pub mod netlink;
 mod notation;
 pub mod policy;
 mod pppoe;

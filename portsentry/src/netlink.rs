@@ -8,7 +8,7 @@ mod message;
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     time::Duration,
 };
 
@@ -24,7 +24,9 @@ use nix::{
     },
 };
 
-use self::message::{DUMP, REQUEST, messages, outcome, request};
+use self::message::{ACK, DUMP, REQUEST, messages, outcome, request};
+
+pub use nix::sys::socket::SockProtocol as Protocol;
 
 pub use self::{
     attributes::{address, attribute, attributes, u16_at, u32_at, written},
@@ -144,6 +146,23 @@ impl Socket {
         }
     }
 
+    /// Requests a change with this type, these flags and this body, and waits for its outcome.
+    pub fn change(&mut self, (kind, flags): (u16, u16), body: &[u8]) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = request((kind, REQUEST | ACK | flags), self.sequence, body)?;
+        send(self.descriptor.as_raw_fd(), &request, MsgFlags::empty())?;
+        loop {
+            let length = match recv(self.descriptor.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                received => received?,
+            };
+            let mut answers = messages(self.buffer.get(..length).unwrap_or_default());
+            if let Some((_, answer)) = answers.find(|(sequence, _)| *sequence == self.sequence) {
+                return outcome(answer.body);
+            }
+        }
+    }
+
     /// Calls `each` for every pending message, up to a limit. Returns whether none is left; `ENOBUFS` means that some
     /// were lost.
     pub fn receive(&mut self, each: &mut dyn FnMut(Message<'_>)) -> io::Result<bool> {
@@ -160,6 +179,12 @@ impl Socket {
             }
         }
         Ok(false)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
     }
 }
 

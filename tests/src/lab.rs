@@ -15,6 +15,7 @@ use std::{
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
+mod bird;
 mod cards;
 pub mod companion;
 pub mod crowdsec;
@@ -51,6 +52,7 @@ mod wait;
 mod wire;
 
 pub use self::{
+    bird::Bird,
     companion::Companion,
     daemon::{Daemon, Ended},
     device_bound::DeviceBound,

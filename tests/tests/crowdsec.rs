@@ -10,7 +10,11 @@ const OUT: &str = "portsentry/gw1";
 const REASON: &str = "a test";
 
 fn sharing(lab: &Lab) -> Portsentry<'_> {
-    lab.portsentry("-stcp").in_fleet("crowdsec").with("SHARE_BLOCKS", "all").with("IPV6_PREFIX", "64")
+    lab.portsentry("-stcp")
+        .in_fleet("crowdsec")
+        .with("SHARE_BLOCKS", "all")
+        .with("IPV6_PREFIX", "64")
+        .with("KILL_HOSTS_DENY", "")
 }
 
 fn state() -> TempDir {

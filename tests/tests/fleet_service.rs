@@ -60,22 +60,37 @@ fn the_service_shares_without_privileges() {
     }
     let journal = machine.run("journalctl --unit portsentry-share --output cat --no-pager");
     assert!(journal.contains("confined by Landlock") || journal.contains("has no Landlock"), "{journal}");
+    // Routes need CAP_NET_ADMIN, in a process of their own.
+    machine.run(
+        "echo 'ROUTES_OUT=\"80\"' >> /etc/portsentry/share.conf; systemctl enable --now portsentry-routes",
+    );
+    machine.run("sed -i 's|^#*SHARE_BLOCKS=.*|SHARE_BLOCKS=\"all\"|' /etc/portsentry/portsentry.conf");
+    machine.run("systemctl restart portsentry portsentry-share; portsentry block 203.0.113.9");
+    let routes = || machine.run("ip route show table 80 2>/dev/null || :");
+    machine.wait_until("the block is a route", || routes().contains("blackhole 203.0.113.9 proto 80"));
+    let status =
+        machine.run("cat /proc/$(systemctl show --property MainPID --value portsentry-routes)/status");
+    assert!(status.contains(&format!("Uid:\t{user}\t")), "{status}");
+    assert!(status.contains("CapEff:\t0000000000001000\n"), "{status}");
+    machine.run("systemctl stop portsentry-routes");
+    assert_eq!(routes(), "");
     machine.run("systemctl kill --signal KILL portsentry-share");
     machine.wait_until("systemd starts it anew", || {
         machine.run("systemctl show --property NRestarts --value portsentry-share").trim() == "1"
     });
     machine.run("dpkg --purge portsentry-xdp");
-    assert_eq!(machine.run("find /etc /usr -name '*portsentry-share*'"), "");
+    assert_eq!(machine.run("find /etc /usr -name '*portsentry-share*' -o -name '*portsentry-routes*'"), "");
 }
 
 /// systemd's rating of the unit's hardening, from 0 (best) to 10 (none).
 #[test]
 fn the_unit_is_hardened() {
-    let mut command = Command::new("systemd-analyze");
-    command.args(["security", "--offline=true", "--threshold=20", "--no-pager"]);
-    let unit = document::root().join("pkg/portsentry-share.service");
-    let checked = command.arg(unit).output().expect("`systemd-analyze`");
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    for unit in ["pkg/portsentry-share.service", "pkg/portsentry-routes.service"] {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["security", "--offline=true", "--threshold=20", "--no-pager"]);
+        let checked = command.arg(document::root().join(unit)).output().expect("`systemd-analyze`");
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    }
 }
 
 #[test]

@@ -97,6 +97,7 @@ mod rescue;
 mod responses;
 mod restarts;
 mod review;
+mod routes;
 mod sandbox;
 mod scan_detection;
 mod scan_groups;

@@ -92,6 +92,11 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     if scope.says("CrowdSec::start") {
         setup::unpack("crowdsec", Target::default(), &paths::tools().join("crowdsec"))?;
     }
+    if scope.says("Bird::start") {
+        for (package, name) in [("bird2", "bird"), ("libssh-gcrypt-4", "libssh")] {
+            setup::unpack(package, &paths::tools().join(name))?;
+        }
+    }
     if scope.says("promtool") {
         setup::unpack("prometheus", Target::default(), &paths::target().join("prometheus"))?;
     }

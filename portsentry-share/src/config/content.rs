@@ -37,15 +37,45 @@ impl Config {
     pub fn summary(&self) -> String {
         let fleet = format!("{} gateways, {} servers", self.gateways.len(), self.servers.len());
         let feed = self.feed.map(|address| format!("feed at {address}"));
+        let out = self.routes_out.as_ref().map(|routes| format!("routes into table {}", routes.out));
+        let routes = out.into_iter().chain(self.routes_in.map(|table| format!("routes from table {table}")));
         let crowdsec = self.crowdsec.as_ref().map(|crowdsec| format!("CrowdSec at {}", crowdsec.url));
-        let ways: Vec<String> =
-            Some(fleet).filter(|_| self.is_fleet()).into_iter().chain(feed).chain(crowdsec).collect();
+        let ways: Vec<String> = Some(fleet)
+            .filter(|_| self.is_fleet())
+            .into_iter()
+            .chain(feed)
+            .chain(crowdsec)
+            .chain(routes)
+            .collect();
         ways.join("; ")
     }
 }
 
 /// The name of the peer whose words are a CrowdSec's decisions.
 pub const CROWDSEC: &str = "crowdsec";
+
+/// The name of the peer whose words are blackhole routes.
+pub const ROUTES: &str = "routes";
+
+/// What becomes of routes when the service stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStop {
+    /// They stay, until the service starts again.
+    Keep,
+    /// They are removed.
+    Remove,
+}
+
+/// Blocks as routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routes {
+    /// `ROUTES_OUT`: the table.
+    pub out: u32,
+    /// `ROUTES_SOCKET`
+    pub socket: PathBuf,
+    /// `ROUTES_AT_STOP`
+    pub at_stop: AtStop,
+}
 
 /// A CrowdSec's Local API.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,4 +118,8 @@ pub struct Config {
     pub state: PathBuf,
     /// `CROWDSEC_URL` and what belongs to it.
     pub crowdsec: Option<CrowdSec>,
+    /// `ROUTES_OUT` and what belongs to it.
+    pub routes_out: Option<Routes>,
+    /// `ROUTES_IN`: a table.
+    pub routes_in: Option<u32>,
 }

@@ -39,5 +39,11 @@ keys! {
     "CROWDSEC_PASSWORD", "password", "", "The machine's password.";
     "CROWDSEC_KEY", "key", "",
         "Key of a bouncer at that API, to hear its decisions, as a peer named `crowdsec`. Each gateway needs a key of its own.";
-    "STATE_DIRECTORY", "path", "/var/lib/portsentry-share", "Directory for what CrowdSec has said so far.";
+    "STATE_DIRECTORY", "path", "/var/lib/portsentry-share", "Directory for what CrowdSec and routes have said so far.";
+    "ROUTES_OUT", "1 to 4294967295, or off", "off",
+        "Number of the routing table into which this gateway's shared blocks go, as blackholes with protocol 80.";
+    "ROUTES_AT_STOP", "keep or remove", "remove", "What becomes of these routes when portsentry-routes stops.";
+    "ROUTES_SOCKET", "path", "/run/portsentry-routes/routes.sock", "The socket of portsentry-routes.";
+    "ROUTES_IN", "1 to 4294967295, or off", "off",
+        "Number of the routing table whose blackholes are heard, as a peer named `routes`.";
 }

@@ -16,10 +16,12 @@ use portsentry::{
 };
 
 use super::{
-    content::{CROWDSEC, Config, CrowdSec, Server},
+    content::{AtStop, CROWDSEC, Config, CrowdSec, ROUTES, Routes, Server},
     keys::KEYS,
 };
 
+/// Tables that the kernel itself uses: unspecified, default, main and local.
+const UNFIT: [u32; 4] = [0, 253, 254, 255];
 /// Port of a server that has none in its name.
 const PORT: u16 = 4222;
 
@@ -73,7 +75,12 @@ pub(super) fn config(
     let mut reader = Reader { values, directory, text, report };
     let feed = reader.unless_off("FEED_LISTEN", |text| text.parse::<SocketAddr>().ok());
     let crowdsec = reader.crowdsec();
-    let has_way = !matches!(feed, Ok(None)) || !matches!(crowdsec, Ok(None));
+    let table = |text: &str| text.parse().ok().filter(|number| !UNFIT.contains(number));
+    let (routes_out, routes_in) =
+        (reader.unless_off("ROUTES_OUT", table), reader.unless_off("ROUTES_IN", table));
+    let at_stop = reader.at_stop();
+    let has_way = !matches!((&feed, &crowdsec), (Ok(None), Ok(None)))
+        || !matches!((&routes_out, &routes_in), (Ok(None), Ok(None)));
     // A gateway without a fleet has another way at least.
     let is_fleet = !has_way || ["SERVERS", "GATEWAYS"].iter().any(|name| reader.values.contains_key(name));
     let servers = reader.several("SERVERS", is_fleet, |host| server(host.text()));
@@ -90,6 +97,8 @@ pub(super) fn config(
         feed: feed.ok()?,
         state: reader.path("STATE_DIRECTORY"),
         crowdsec: crowdsec.ok()?,
+        routes_out: routes_out.ok()?.map(|out| Routes { out, socket: reader.path("ROUTES_SOCKET"), at_stop }),
+        routes_in: routes_in.ok()?,
     })
 }
 
@@ -135,6 +144,15 @@ impl<'a> Reader<'a, '_> {
             self.report.error(*value, format!("\"{}\" is not valid here", value.text().escape_debug()));
         }
         read.map(Some).ok_or(Invalid)
+    }
+
+    fn at_stop(&mut self) -> AtStop {
+        let word = self.word("ROUTES_AT_STOP");
+        if let Some(value) = self.values.get("ROUTES_AT_STOP").filter(|_| !["keep", "remove"].contains(&word))
+        {
+            self.report.error(*value, "this is neither keep nor remove");
+        }
+        if word == "keep" { AtStop::Keep } else { AtStop::Remove }
     }
 
     /// Reads the Local API with the secrets for it.
@@ -192,7 +210,7 @@ impl<'a> Reader<'a, '_> {
 
 /// Reads the name of a gateway of the fleet.
 fn gateway(name: &str) -> Option<Gateway> {
-    Gateway::try_from(name.to_owned()).ok().filter(|gateway| gateway.name() != CROWDSEC)
+    Gateway::try_from(name.to_owned()).ok().filter(|gateway| ![CROWDSEC, ROUTES].contains(&gateway.name()))
 }
 
 /// Reads `host`, `host:port` or `[address]:port`.

@@ -23,6 +23,9 @@ pub struct Share {
 pub enum ShareAction {
     /// Make the keys and the files of a fleet, or add those of new gateways and servers
     Init(ShareInit),
+    /// Keep blocks as blackhole routes, as ROUTES_OUT says; needs CAP_NET_ADMIN
+    #[allow(clippy::doc_markdown, reason = "this comment is the text of --help")]
+    Routes {},
     /// Create the fleet's state on the servers, with the administrator's file
     Create {},
 }
@@ -53,6 +56,7 @@ impl Share {
         match &self.action {
             None => {}
             Some(ShareAction::Create {}) => arguments.push("create".into()),
+            Some(ShareAction::Routes {}) => arguments.push("routes".into()),
             Some(ShareAction::Init(init)) => {
                 arguments.extend(["init".into(), "--directory".into(), init.directory.clone().into()]);
                 for (flag, names) in [("--gateway", &init.gateways), ("--server", &init.servers)] {

@@ -19,21 +19,25 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// Returns the value of the first attribute of this type.
+#[must_use]
 pub fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
 /// Returns the number in this machine's byte order at an offset.
+#[must_use]
 pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
 /// Like [`u16_at`], for 32 bits.
+#[must_use]
 pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// Returns the address with these octets: four for IPv4, 16 for IPv6.
+#[must_use]
 pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => bytes.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets).into()),
@@ -43,6 +47,7 @@ pub fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// Returns an attribute in message form, padded to a multiple of four bytes.
+#[must_use]
 pub fn written(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

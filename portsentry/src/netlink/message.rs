@@ -9,6 +9,8 @@ const HEADER: usize = 16;
 /// `NLM_F_REQUEST`, and the same with `NLM_F_DUMP` (`include/uapi/linux/netlink.h` in the kernel).
 pub(super) const REQUEST: u16 = 1;
 pub(super) const DUMP: u16 = 0x301;
+/// `NLM_F_ACK`
+pub(super) const ACK: u16 = 4;
 
 /// A message without its header.
 #[derive(Clone, Copy, Debug)]

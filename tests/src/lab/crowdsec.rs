@@ -1,6 +1,6 @@
 //! A real CrowdSec with its Local API alone: a database of its own, and no Central API.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
@@ -87,9 +87,7 @@ impl<'n> CrowdSec<'n> {
 
     /// Stops or continues the process.
     pub fn signal(&self, signal: &str) {
-        let process = self.process.as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &process]).status().expect("`kill`");
-        assert!(sent.success());
+        self.process.as_ref().expect("it runs").signal(signal);
     }
 
     /// Runs `cscli`, which must succeed. Returns its output.

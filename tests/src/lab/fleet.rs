@@ -32,9 +32,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Returns its number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("`kill`").success());
     }
 
     /// Kills it.

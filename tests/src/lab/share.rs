@@ -36,6 +36,13 @@ impl Share {
         self.process = run(namespace, &self.files.path().join("share.conf"));
     }
 
+    /// Starts `portsentry-share routes` with the same file.
+    pub fn routes(&self, namespace: &Namespace) -> fleet::Process {
+        let mut command = namespace.command(fleet::program());
+        command.arg("--file").arg(self.files.path().join("share.conf")).arg("routes");
+        fleet::Process::start(command)
+    }
+
     /// Kills it.
     pub fn kill(&mut self) {
         self.process.kill();
