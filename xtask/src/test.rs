@@ -94,7 +94,7 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     }
     if scope.says("Bird::start") {
         for (package, name) in [("bird2", "bird"), ("libssh-gcrypt-4", "libssh")] {
-            setup::unpack(package, &paths::tools().join(name))?;
+            setup::unpack(package, Target::default(), &paths::tools().join(name))?;
         }
     }
     if scope.says("promtool") {
