@@ -16,8 +16,13 @@ use crate::daemon::Daemon;
 
 /// Difference of two ends in milliseconds that is disregarded, because a rest is measured at each answer.
 const JITTER: Millis = 5000;
+/// Time after which a block without an end is over for any daemon.
+const LONGEST: Millis = 365 * 86_400_000;
 /// Number of blocks of a word.
 const AT_ONCE: usize = 256;
+
+type Wanted = BTreeMap<IpAddr, (Millis, Option<Millis>)>;
+type Withdrawn = BTreeMap<IpAddr, (Millis, Millis)>;
 
 /// The claims of one speaker.
 #[derive(Debug)]
@@ -29,7 +34,10 @@ pub struct Claims {
     /// By the speaker's own names for them.
     known: BTreeMap<String, Claim>,
     /// What the daemon has been told, by address: start and end.
-    told: BTreeMap<IpAddr, (Millis, Option<Millis>)>,
+    told: Wanted,
+    /// What the daemon has been told and is over since, until it would have ended: start and end. Whether a daemon has heard
+    /// the withdrawal is unknown.
+    withdrawn: Withdrawn,
     /// The connection in which it was told.
     connection: u64,
     is_saved: bool,
@@ -40,9 +48,9 @@ impl Claims {
     #[must_use]
     pub fn load(gateway: Gateway, directory: &std::path::Path, rate: u32) -> Self {
         let file = directory.join(format!("{gateway}.json"));
-        let known = file::read(&file);
+        let (known, withdrawn) = file::read(&file);
         let told = by_address(&known);
-        Self { gateway, file, rate: rate as usize, known, told, connection: 0, is_saved: true }
+        Self { gateway, file, rate: rate as usize, known, told, withdrawn, connection: 0, is_saved: true }
     }
 
     /// Returns the number of claims.
@@ -85,25 +93,42 @@ impl Claims {
 
     /// Tells the daemon what it doesn't know, and saves the claims. Returns a problem of the file.
     pub async fn tell(&mut self, daemon: &Daemon, now: Millis) -> Result<(), String> {
-        let before = self.known.len();
-        self.known.retain(|_, claim| claim.until.is_none_or(|until| until > now));
-        self.told.retain(|_, (_, until)| until.is_none_or(|until| until > now));
-        self.is_saved &= self.known.len() == before;
-        let saved = if self.is_saved { Ok(()) } else { file::write(&self.file, &self.known) };
+        self.expire(now);
+        let wanted = by_address(&self.known);
+        self.withdraw(&wanted, now);
+        let saved =
+            if self.is_saved { Ok(()) } else { file::write(&self.file, &self.known, &self.withdrawn) };
         self.is_saved |= saved.is_ok();
         let connection = daemon.current();
         if connection != 0 {
             let is_new = std::mem::replace(&mut self.connection, connection) != connection;
-            self.tell_changes(daemon, is_new, now).await;
+            self.tell_changes(daemon, wanted, is_new, now).await;
         }
         saved
     }
 
-    async fn tell_changes(&mut self, daemon: &Daemon, is_new: bool, now: Millis) {
-        let wanted = by_address(&self.known);
-        let over = self.told.iter().filter(|(address, _)| !wanted.contains_key(*address));
+    fn expire(&mut self, now: Millis) {
+        let before = self.known.len();
+        self.known.retain(|_, claim| claim.until.is_none_or(|until| until > now));
+        self.told.retain(|_, (_, until)| until.is_none_or(|until| until > now));
+        self.is_saved &= self.known.len() == before;
+    }
+
+    /// Notes what has been told and isn't wanted any more.
+    fn withdraw(&mut self, wanted: &Wanted, now: Millis) {
+        let before = self.withdrawn.clone();
+        for (address, (since, until)) in &self.told {
+            let end = until.unwrap_or(since.saturating_add(LONGEST));
+            self.withdrawn.insert(*address, (*since, end));
+        }
+        self.withdrawn.retain(|address, (_, end)| *end > now && !wanted.contains_key(address));
+        self.is_saved &= self.withdrawn == before;
+    }
+
+    async fn tell_changes(&mut self, daemon: &Daemon, wanted: Wanted, is_new: bool, now: Millis) {
+        let over = self.withdrawn.iter().filter(|(address, _)| is_new || self.told.contains_key(*address));
         let over: Vec<Said> = over.map(|(address, (since, _))| withdrawal(*address, *since, now)).collect();
-        self.say(daemon, over, false).await;
+        self.say(daemon, over, is_new).await;
         let lacks = |(address, it): &(&IpAddr, &(Millis, Option<Millis>))| {
             is_new || self.told.get(*address) != Some(*it)
         };
@@ -143,7 +168,7 @@ pub fn source(network: IpNet, prefix: u8) -> Option<IpAddr> {
 }
 
 /// Returns the latest start and end of the claims about each address.
-fn by_address(known: &BTreeMap<String, Claim>) -> BTreeMap<IpAddr, (Millis, Option<Millis>)> {
+fn by_address(known: &BTreeMap<String, Claim>) -> Wanted {
     let mut all = BTreeMap::new();
     for Claim { address, since, until } in known.values() {
         let (latest, end) = all.entry(*address).or_insert((*since, *until));

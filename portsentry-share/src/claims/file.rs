@@ -2,29 +2,51 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use super::claim::Claim;
+use serde::{Deserialize, Serialize};
+
+use super::{Withdrawn, claim::Claim};
 use crate::log::LOG;
 
-/// Reads the claims. Without a file there are none.
-pub(super) fn read(path: &Path) -> BTreeMap<String, Claim> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeMap::new(),
-        Err(error) => {
-            LOG.warning(&format!("{}: {error}", path.display()));
-            return BTreeMap::new();
-        }
-    };
-    serde_json::from_slice(&text).unwrap_or_else(|error| {
-        LOG.warning(&format!("{}: {error}; its blocks begin anew", path.display()));
-        BTreeMap::new()
-    })
+type Known = BTreeMap<String, Claim>;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    known: &'a Known,
+    withdrawn: &'a Withdrawn,
 }
 
-/// Writes the claims, as a whole or not at all.
-pub(super) fn write(path: &Path, claims: &BTreeMap<String, Claim>) -> Result<(), String> {
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Read {
+    Whole { known: Known, withdrawn: Withdrawn },
+    // Earlier versions wrote nothing else.
+    Known(Known),
+}
+
+/// Reads the claims, and what has been withdrawn. Without a file there are none.
+pub(super) fn read(path: &Path) -> (Known, Withdrawn) {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Default::default(),
+        Err(error) => {
+            LOG.warning(&format!("{}: {error}", path.display()));
+            return Default::default();
+        }
+    };
+    match serde_json::from_slice(&text) {
+        Ok(Read::Whole { known, withdrawn }) => (known, withdrawn),
+        Ok(Read::Known(known)) => (known, Withdrawn::new()),
+        Err(error) => {
+            LOG.warning(&format!("{}: {error}; its blocks begin anew", path.display()));
+            Default::default()
+        }
+    }
+}
+
+/// Writes the claims and what has been withdrawn, as a whole or not at all.
+pub(super) fn write(path: &Path, known: &Known, withdrawn: &Withdrawn) -> Result<(), String> {
     let new = path.with_extension("new");
-    let written = serde_json::to_vec(claims)
+    let written = serde_json::to_vec(&Written { known, withdrawn })
         .map_err(io::Error::other)
         .and_then(|text| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, path));

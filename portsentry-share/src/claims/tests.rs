@@ -1,3 +1,9 @@
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixListener,
+    time::timeout,
+};
+
 use super::*;
 
 fn address(last: u8) -> IpAddr {
@@ -18,7 +24,7 @@ fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
     assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(50_000)), "the same end");
     first.put("7".into(), address(1), Some(90_000), 3000);
     assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(90_000)), "it lasts longer");
-    file::write(&first.file, &first.known).unwrap();
+    file::write(&first.file, &first.known, &first.withdrawn).unwrap();
     let mut second = claims(directory.path());
     assert_eq!(second.known, first.known);
     assert_eq!(second.told, by_address(&first.known));
@@ -65,4 +71,65 @@ fn a_damaged_file_is_no_file() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("crowdsec.json"), "{\"7\":").unwrap();
     assert_eq!(claims(directory.path()).count(), 0);
+}
+
+/// Accepts one companion, and reads words until none comes for a while.
+async fn heard(listener: &UnixListener) -> Vec<(IpAddr, Millis, Option<Millis>)> {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let hello = "{\"v\":1,\"word\":\"hello\",\"gateway\":\"gw1\",\"prefix\":64}\n";
+    stream.write_all(hello.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut all = Vec::new();
+    while let Ok(Ok(Some(line))) = timeout(Duration::from_millis(300), lines.next_line()).await {
+        let Ok(Word::Block { blocks, .. }) = Word::read(line.as_bytes()) else { panic!("{line}") };
+        all.extend(blocks.into_iter().map(|said| (said.address, said.since, said.until)));
+    }
+    all
+}
+
+#[tokio::test]
+async fn each_new_daemon_hears_of_withdrawals_until_their_blocks_would_have_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut first = claims(directory.path());
+    first.put("7".into(), address(1), Some(900_000), 1000);
+    first.put("8".into(), address(2), Some(900_000), 1000);
+    // It stops before the daemon has heard that one is over.
+    first.told = by_address(&first.known);
+    first.remove("7");
+    let (nobody, _) = crate::daemon::follow(directory.path().join("none"));
+    first.tell(&nobody, 2000).await.unwrap();
+
+    let mut second = claims(directory.path());
+    assert_eq!(second.withdrawn, [(address(1), (1000, 900_000))].into());
+    let (daemon, _told) = crate::daemon::follow(socket);
+    for now in [5000, 6000] {
+        let mut connection = daemon.connection();
+        let telling = async {
+            connection.wait_for(|number| *number != 0 && *number != second.connection).await.unwrap();
+            second.tell(&daemon, now).await.unwrap();
+        };
+        let (words, ()) = tokio::join!(heard(&listener), telling);
+        let expected = [(address(1), now - 2, Some(now - 1)), (address(2), 1000, Some(900_000))];
+        assert_eq!(words, expected, "at {now}");
+    }
+    second.put("9".into(), address(1), Some(950_000), 7000);
+    second.tell(&nobody, 7000).await.unwrap();
+    assert!(claims(directory.path()).withdrawn.is_empty(), "it is blocked again");
+    second.told = by_address(&second.known);
+    second.retain(|_| false);
+    second.tell(&nobody, 8000).await.unwrap();
+    assert_eq!(claims(directory.path()).withdrawn.len(), 2);
+    second.tell(&nobody, 900_000).await.unwrap();
+    assert_eq!(claims(directory.path()).withdrawn, [(address(1), (7000, 950_000))].into());
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"{"7":{"address":"203.0.113.1","since":1000,"until":null}}"#;
+    std::fs::write(directory.path().join("crowdsec.json"), text).unwrap();
+    let claims = claims(directory.path());
+    assert_eq!((claims.count(), claims.withdrawn.len()), (1, 0));
 }
