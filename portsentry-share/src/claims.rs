@@ -94,6 +94,7 @@ impl Claims {
     /// Tells the daemon what it doesn't know, and saves the claims. Returns a problem of the file.
     pub async fn tell(&mut self, daemon: &Daemon, now: Millis) -> Result<(), String> {
         self.expire(now);
+        self.supersede();
         let wanted = by_address(&self.known);
         self.withdraw(&wanted, now);
         let saved =
@@ -112,6 +113,26 @@ impl Claims {
         self.known.retain(|_, claim| claim.until.is_none_or(|until| until > now));
         self.told.retain(|_, (_, until)| until.is_none_or(|until| until > now));
         self.is_saved &= self.known.len() == before;
+    }
+
+    /// Makes what is wanted later than what has been told, where that would outlast it: of a peer's blocks of one source the
+    /// latest counts, and of one block the latest end.
+    fn supersede(&mut self) {
+        let mut starts = BTreeMap::new();
+        for (address, (since, until)) in by_address(&self.known) {
+            let outlasts = |(start, end): &&(Millis, Option<Millis>)| {
+                since < *start || (since == *start && !is_later(until, *end))
+            };
+            if let Some((start, _)) = self.told.get(&address).filter(outlasts) {
+                starts.insert(address, start.saturating_add(1));
+            }
+        }
+        for claim in self.known.values_mut() {
+            if let Some(start) = starts.get(&claim.address) {
+                claim.since = *start;
+            }
+        }
+        self.is_saved &= starts.is_empty();
     }
 
     /// Notes what has been told and isn't wanted any more.

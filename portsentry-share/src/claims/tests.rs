@@ -43,6 +43,32 @@ fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
 }
 
 #[test]
+fn a_shorter_claim_replaces_a_longer_one_that_is_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut claims = claims(directory.path());
+    claims.put("7".into(), address(1), Some(300_000), 1000);
+    claims.put("8".into(), address(1), Some(900_000), 2000);
+    claims.put("9".into(), address(2), Some(300_000), 2000);
+    claims.put("10".into(), address(2), Some(900_000), 2000);
+    claims.told = by_address(&claims.known);
+    claims.supersede();
+    assert_eq!(by_address(&claims.known), claims.told, "nothing is over");
+    claims.remove("8");
+    claims.remove("10");
+    claims.supersede();
+    let expected = [(address(1), (2001, Some(300_000))), (address(2), (2001, Some(300_000)))];
+    assert_eq!(by_address(&claims.known), expected.into());
+    assert!(!claims.is_saved, "it stays so over a restart");
+    claims.supersede();
+    claims.told = by_address(&claims.known);
+    claims.supersede();
+    assert_eq!(by_address(&claims.known), expected.into(), "only once");
+    claims.put("11".into(), address(1), Some(900_000), 9000);
+    claims.supersede();
+    assert_eq!(by_address(&claims.known)[&address(1)], (9000, Some(900_000)), "a later one is later already");
+}
+
+#[test]
 fn a_withdrawal_replaces_what_was_said() {
     let Said { since, until, .. } = withdrawal(address(1), 1000, 9000);
     assert_eq!((since, until), (8998, Some(8999)));

@@ -105,7 +105,9 @@ impl Incoming {
 
     async fn read(&mut self) -> Result<(), Failure> {
         let is_whole = self.whole.is_none_or(|whole| whole.elapsed() >= WHOLE);
-        let path = format!("/v1/decisions/stream?startup={is_whole}&scopes=ip,range");
+        // Otherwise the API leaves out a ban while there is a longer one of the same source, and doesn't tell it when that one
+        // is deleted.
+        let path = format!("/v1/decisions/stream?startup={is_whole}&scopes=ip,range&dedup=false");
         let answer = self.client.ask(Method::GET, path, ("X-Api-Key", self.key.clone()), None).await?;
         let answer: Answer = serde_json::from_value(answer)
             .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
