@@ -18,26 +18,26 @@ fn claims(directory: &std::path::Path) -> Claims {
 fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = claims(directory.path());
-    first.put("7".into(), address(1), Some(50_000), 1000);
-    first.put("7".into(), address(1), Some(51_000), 2000);
+    first.put("7".into(), address(1), Some(150_000), 1000);
+    first.put("7".into(), address(1), Some(170_000), 2000);
     first.put("8".into(), address(2), None, 2000);
-    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(50_000)), "the same end");
-    first.put("7".into(), address(1), Some(90_000), 3000);
-    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(90_000)), "it lasts longer");
+    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(150_000)), "the same end");
+    first.put("7".into(), address(1), Some(290_000), 3000);
+    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(290_000)), "it lasts longer");
     file::write(&first.file, &first.known, &first.withdrawn).unwrap();
     let mut second = claims(directory.path());
     assert_eq!(second.known, first.known);
     assert_eq!(second.told, by_address(&first.known));
-    second.put("9".into(), address(1), Some(60_000), 4000);
-    assert_eq!(by_address(&second.known)[&address(1)], (4000, Some(90_000)), "another block of the source");
+    second.put("9".into(), address(1), Some(160_000), 4000);
+    assert_eq!(by_address(&second.known)[&address(1)], (4000, Some(290_000)), "another block of the source");
     second.remove("9");
     second.retain(|id| id == "8");
-    second.put("7".into(), address(1), Some(90_000), 5000);
-    assert_eq!(by_address(&second.known)[&address(1)], (5000, Some(90_000)), "it began again");
-    second.put("7".into(), address(1), Some(70_000), 6000);
+    second.put("7".into(), address(1), Some(290_000), 5000);
+    assert_eq!(by_address(&second.known)[&address(1)], (5000, Some(290_000)), "it began again");
+    second.put("7".into(), address(1), Some(180_000), 6000);
     assert_eq!(
         by_address(&second.known)[&address(1)],
-        (6000, Some(70_000)),
+        (6000, Some(180_000)),
         "it ends earlier, so it is another"
     );
 }

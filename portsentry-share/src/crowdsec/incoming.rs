@@ -108,10 +108,12 @@ impl Incoming {
         // Otherwise the API leaves out a ban while there is a longer one of the same source, and doesn't tell it when that one
         // is deleted.
         let path = format!("/v1/decisions/stream?startup={is_whole}&scopes=ip,range&dedup=false");
+        // A lift that happens during the request is later than what the answer says.
+        let asked = now();
         let answer = self.client.ask(Method::GET, path, ("X-Api-Key", self.key.clone()), None).await?;
         let answer: Answer = serde_json::from_value(answer)
             .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
-        self.take(answer, is_whole, now());
+        self.take(answer, is_whole, asked);
         if is_whole {
             self.whole = Some(Instant::now());
         }

@@ -15,7 +15,7 @@ use super::{
     decision::{Decision, alert, now},
     pause::pause,
 };
-use crate::{blocks::Book, ways::Ways};
+use crate::{blocks::Book, claims::JITTER, ways::Ways};
 
 /// Name of the way.
 const NAME: &str = "crowdsec-out";
@@ -25,8 +25,6 @@ const BATCH: usize = 100;
 const GATHERING: Duration = Duration::from_millis(100);
 /// Interval at which what the API has is compared anew: its database may have been replaced.
 const COMPARISON: Duration = Duration::from_mins(10);
-/// Difference of two ends in milliseconds that is disregarded.
-const JITTER: Millis = 5000;
 
 /// The publisher.
 #[derive(Debug)]
@@ -125,6 +123,7 @@ impl Outgoing {
     /// Reads the decisions of this gateway.
     async fn read(&mut self) -> Result<BTreeMap<IpNet, Millis>, Failure> {
         let path = format!("/v1/alerts?scenario={}&has_active_decision=true&limit=0", self.scenario);
+        let asked = now();
         let answer = self.ask(Method::GET, path, None).await?;
         let alerts: Option<Vec<Alert>> = serde_json::from_value(answer)
             .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
@@ -132,7 +131,7 @@ impl Outgoing {
             alerts.unwrap_or_default().into_iter().flat_map(|alert| alert.decisions.unwrap_or_default());
         let mut known = BTreeMap::new();
         for decision in decisions.filter(|decision| decision.scenario == self.scenario) {
-            let end = decision.end(now()).filter(|end| *end > now());
+            let end = decision.end(asked).filter(|end| *end > asked);
             if let (Some(network), Some(end)) = (decision.network(), end) {
                 let before = known.entry(network).or_insert(end);
                 *before = end.max(*before);
@@ -220,10 +219,10 @@ mod tests {
     #[test]
     fn only_differences_are_sent() {
         let mut known: BTreeMap<_, _> =
-            [(1, 100_000), (2, 100_000), (3, 100_000), (4, 900), (5, 7), (6, 50_000)]
+            [(1, 100_000), (2, 100_000), (3, 100_000), (4, 900), (5, 7), (6, 150_000)]
                 .map(|(last, end)| (network(last), end))
                 .into();
-        let wanted = [(1, Some(102_000)), (2, Some(200_000)), (3, None), (6, Some(20_000)), (7, None)];
+        let wanted = [(1, Some(120_000)), (2, Some(200_000)), (3, None), (6, Some(20_000)), (7, None)];
         let wanted = wanted.map(|(last, until)| (network(last), said(until))).to_vec();
         let changes = compare(&mut known, wanted, 800);
         assert_eq!(changes.over, [network(6), network(4)], "it ends earlier; it is lifted");
