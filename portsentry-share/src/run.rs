@@ -12,7 +12,7 @@ use portsentry::{
     sandbox,
 };
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
     sync::mpsc::{Receiver, Sender, channel, unbounded_channel},
     time::{MissedTickBehavior, interval},
@@ -59,7 +59,7 @@ pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
             return Exit::Failure;
         }
     };
-    runtime.block_on(async {
+    finish(runtime, async {
         let mut signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
         let [terminate, interrupt] = &mut signals;
         let ended = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
@@ -72,6 +72,13 @@ pub fn run(config: Config, identity: Option<&Identity>) -> Exit {
             _ = ended(interrupt) => Exit::Success,
         }
     })
+}
+
+/// Runs until `work` is done. Requests that wait for an answer are given up then.
+fn finish<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
 }
 
 async fn carry(config: Config, identity: Option<&Identity>) -> Exit {
@@ -184,5 +191,24 @@ fn warn(end: Option<Millis>) {
     };
     if let Some(problem) = problem {
         LOG.warning(&problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_request_without_an_answer_does_not_delay_the_end() {
+        let begun = Instant::now();
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let number = finish(runtime, async {
+            tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(20)));
+            7
+        });
+        assert_eq!(number, 7);
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }

@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use portsentry::sink::update;
 use serde::{Deserialize, Serialize};
 
 use super::{Withdrawn, claim::Claim};
 use crate::log::LOG;
+
+/// The mode of a new file.
+const MODE: u32 = 0o600;
 
 type Known = BTreeMap<String, Claim>;
 
@@ -45,10 +49,7 @@ pub(super) fn read(path: &Path) -> (Known, Withdrawn) {
 
 /// Writes the claims and what has been withdrawn, as a whole or not at all.
 pub(super) fn write(path: &Path, known: &Known, withdrawn: &Withdrawn) -> Result<(), String> {
-    let new = path.with_extension("new");
-    let written = serde_json::to_vec(&Written { known, withdrawn })
-        .map_err(io::Error::other)
-        .and_then(|text| fs::write(&new, text))
-        .and_then(|()| fs::rename(&new, path));
-    written.map_err(|error| format!("{}: {error}", path.display()))
+    let text = serde_json::to_vec(&Written { known, withdrawn })
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    update(path, MODE, |_| Some(text.clone())).map_err(|error| error.to_string())
 }

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixListener,
@@ -25,6 +27,7 @@ fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
     first.put("7".into(), address(1), Some(290_000), 3000);
     assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(290_000)), "it lasts longer");
     file::write(&first.file, &first.known, &first.withdrawn).unwrap();
+    assert_eq!(std::fs::metadata(&first.file).unwrap().permissions().mode() & 0o777, 0o600);
     let mut second = claims(directory.path());
     assert_eq!(second.known, first.known);
     assert_eq!(second.told, by_address(&first.known));
