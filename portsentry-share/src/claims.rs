@@ -19,6 +19,8 @@ use crate::daemon::Daemon;
 pub const JITTER: Millis = 60_000;
 /// Time after which a block without an end is over for any daemon.
 const LONGEST: Millis = 365 * 86_400_000;
+/// Maximum number of claims.
+pub const MOST: usize = 1 << 17;
 /// Number of blocks of a word.
 const AT_ONCE: usize = 256;
 
@@ -60,8 +62,24 @@ impl Claims {
         self.known.len()
     }
 
-    /// Enters a claim, or a later end of a known one.
-    pub fn put(&mut self, id: String, address: IpAddr, until: Option<Millis>, now: Millis) {
+    /// Describes what couldn't become claims: this number of others.
+    #[must_use]
+    pub fn describe_others(&self, count: usize) -> String {
+        match count {
+            0 => String::new(),
+            _ if self.known.len() < MOST => {
+                format!(" ({count} of networks or private addresses left out)")
+            }
+            _ => format!(" ({count} left out: beyond {MOST}, or of networks or private addresses)"),
+        }
+    }
+
+    /// Enters a claim, or a later end of a known one. Returns `false` if there is no room for it.
+    #[must_use]
+    pub fn put(&mut self, id: String, address: IpAddr, until: Option<Millis>, now: Millis) -> bool {
+        if self.known.len() >= MOST && !self.known.contains_key(&id) {
+            return false;
+        }
         let is_same = |claim: &Claim| {
             claim.address == address
                 && match (claim.until, until) {
@@ -70,7 +88,7 @@ impl Claims {
                 }
         };
         if self.known.get(&id).is_some_and(is_same) {
-            return;
+            return true;
         }
         // A block that is prolonged is the same one; with another address or an earlier end it is another.
         let before =
@@ -78,6 +96,7 @@ impl Claims {
         let since = before.map_or(now, |claim| claim.since);
         self.known.insert(id, Claim { address, since, until });
         self.is_saved = false;
+        true
     }
 
     /// Removes a claim.
@@ -144,6 +163,16 @@ impl Claims {
             self.withdrawn.insert(*address, (*since, end));
         }
         self.withdrawn.retain(|address, (_, end)| *end > now && !wanted.contains_key(address));
+        let excess = self.withdrawn.len().saturating_sub(MOST);
+        if excess > 0 {
+            // Those that would end first harm least.
+            let mut ends: Vec<(Millis, IpAddr)> =
+                self.withdrawn.iter().map(|(address, (_, end))| (*end, *address)).collect();
+            ends.sort_unstable();
+            for (_, address) in ends.into_iter().take(excess) {
+                self.withdrawn.remove(&address);
+            }
+        }
         self.is_saved &= self.withdrawn == before;
     }
 

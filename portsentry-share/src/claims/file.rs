@@ -1,6 +1,11 @@
 //! The file of claims.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use portsentry::sink::update;
 use serde::{Deserialize, Serialize};
@@ -8,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{Withdrawn, claim::Claim};
 use crate::log::LOG;
 
+/// Maximum size in bytes: more than the largest number of claims and withdrawals needs.
+const LARGEST: u64 = 64 << 20;
 /// The mode of a new file.
 const MODE: u32 = 0o600;
 
@@ -29,14 +36,24 @@ enum Read {
 
 /// Reads the claims, and what has been withdrawn. Without a file there are none.
 pub(super) fn read(path: &Path) -> (Known, Withdrawn) {
-    let text = match fs::read(path) {
-        Ok(text) => text,
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 <= LARGEST => {}
+        Ok(_) => {
+            LOG.warning(&format!(
+                "{}: larger than {} MiB; its blocks begin anew",
+                path.display(),
+                LARGEST >> 20
+            ));
+            return Default::default();
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Default::default(),
         Err(error) => {
             LOG.warning(&format!("{}: {error}", path.display()));
             return Default::default();
         }
-    };
+    }
     match serde_json::from_slice(&text) {
         Ok(Read::Whole { known, withdrawn }) => (known, withdrawn),
         Ok(Read::Known(known)) => (known, Withdrawn::new()),

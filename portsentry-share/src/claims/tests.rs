@@ -20,24 +20,24 @@ fn claims(directory: &std::path::Path) -> Claims {
 fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = claims(directory.path());
-    first.put("7".into(), address(1), Some(150_000), 1000);
-    first.put("7".into(), address(1), Some(170_000), 2000);
-    first.put("8".into(), address(2), None, 2000);
+    assert!(first.put("7".into(), address(1), Some(150_000), 1000));
+    assert!(first.put("7".into(), address(1), Some(170_000), 2000));
+    assert!(first.put("8".into(), address(2), None, 2000));
     assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(150_000)), "the same end");
-    first.put("7".into(), address(1), Some(290_000), 3000);
+    assert!(first.put("7".into(), address(1), Some(290_000), 3000));
     assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(290_000)), "it lasts longer");
     file::write(&first.file, &first.known, &first.withdrawn).unwrap();
     assert_eq!(std::fs::metadata(&first.file).unwrap().permissions().mode() & 0o777, 0o600);
     let mut second = claims(directory.path());
     assert_eq!(second.known, first.known);
     assert_eq!(second.told, by_address(&first.known));
-    second.put("9".into(), address(1), Some(160_000), 4000);
+    assert!(second.put("9".into(), address(1), Some(160_000), 4000));
     assert_eq!(by_address(&second.known)[&address(1)], (4000, Some(290_000)), "another block of the source");
     second.remove("9");
     second.retain(|id| id == "8");
-    second.put("7".into(), address(1), Some(290_000), 5000);
+    assert!(second.put("7".into(), address(1), Some(290_000), 5000));
     assert_eq!(by_address(&second.known)[&address(1)], (5000, Some(290_000)), "it began again");
-    second.put("7".into(), address(1), Some(180_000), 6000);
+    assert!(second.put("7".into(), address(1), Some(180_000), 6000));
     assert_eq!(
         by_address(&second.known)[&address(1)],
         (6000, Some(180_000)),
@@ -49,10 +49,10 @@ fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
 fn a_shorter_claim_replaces_a_longer_one_that_is_over() {
     let directory = tempfile::tempdir().unwrap();
     let mut claims = claims(directory.path());
-    claims.put("7".into(), address(1), Some(300_000), 1000);
-    claims.put("8".into(), address(1), Some(900_000), 2000);
-    claims.put("9".into(), address(2), Some(300_000), 2000);
-    claims.put("10".into(), address(2), Some(900_000), 2000);
+    assert!(claims.put("7".into(), address(1), Some(300_000), 1000));
+    assert!(claims.put("8".into(), address(1), Some(900_000), 2000));
+    assert!(claims.put("9".into(), address(2), Some(300_000), 2000));
+    assert!(claims.put("10".into(), address(2), Some(900_000), 2000));
     claims.told = by_address(&claims.known);
     claims.supersede();
     assert_eq!(by_address(&claims.known), claims.told, "nothing is over");
@@ -66,7 +66,7 @@ fn a_shorter_claim_replaces_a_longer_one_that_is_over() {
     claims.told = by_address(&claims.known);
     claims.supersede();
     assert_eq!(by_address(&claims.known), expected.into(), "only once");
-    claims.put("11".into(), address(1), Some(900_000), 9000);
+    assert!(claims.put("11".into(), address(1), Some(900_000), 9000));
     claims.supersede();
     assert_eq!(by_address(&claims.known)[&address(1)], (9000, Some(900_000)), "a later one is later already");
 }
@@ -96,6 +96,31 @@ fn only_public_sources_are_named() {
 }
 
 #[test]
+fn there_is_room_for_a_limited_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut claims = claims(directory.path());
+    for id in 0..MOST {
+        assert!(claims.put(id.to_string(), address(1), None, 1000));
+    }
+    assert_eq!(
+        claims.describe_others(1),
+        " (1 left out: beyond 131072, or of networks or private addresses)"
+    );
+    assert!(!claims.put("more".into(), address(2), None, 1000));
+    assert!(claims.put("7".into(), address(2), None, 2000), "a known one may change");
+    claims.remove("8");
+    assert!(claims.put("more".into(), address(2), None, 1000));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(directory.path().join("crowdsec.json")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert_eq!(claims(directory.path()).count(), 0);
+}
+
+#[test]
 fn a_damaged_file_is_no_file() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("crowdsec.json"), "{\"7\":").unwrap();
@@ -122,8 +147,8 @@ async fn each_new_daemon_hears_of_withdrawals_until_their_blocks_would_have_ende
     let socket = directory.path().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     let mut first = claims(directory.path());
-    first.put("7".into(), address(1), Some(900_000), 1000);
-    first.put("8".into(), address(2), Some(900_000), 1000);
+    assert!(first.put("7".into(), address(1), Some(900_000), 1000));
+    assert!(first.put("8".into(), address(2), Some(900_000), 1000));
     // It stops before the daemon has heard that one is over.
     first.told = by_address(&first.known);
     first.remove("7");
@@ -143,7 +168,7 @@ async fn each_new_daemon_hears_of_withdrawals_until_their_blocks_would_have_ende
         let expected = [(address(1), now - 2, Some(now - 1)), (address(2), 1000, Some(900_000))];
         assert_eq!(words, expected, "at {now}");
     }
-    second.put("9".into(), address(1), Some(950_000), 7000);
+    assert!(second.put("9".into(), address(1), Some(950_000), 7000));
     second.tell(&nobody, 7000).await.unwrap();
     assert!(claims(directory.path()).withdrawn.is_empty(), "it is blocked again");
     second.told = by_address(&second.known);

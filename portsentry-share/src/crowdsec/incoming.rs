@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use portsentry::policy::peers::{Gateway, Millis};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use ureq::http::Method;
 
@@ -13,7 +14,7 @@ use super::{
     pause::pause,
 };
 use crate::{
-    claims::{Claims, source},
+    claims::{Claims, MOST, source},
     config::CROWDSEC,
     daemon::Daemon,
     ways::Ways,
@@ -38,7 +39,7 @@ pub struct Incoming {
     claims: Claims,
     /// When all decisions were read, unless a request has failed since.
     whole: Option<Instant>,
-    /// Number of bans that are of networks or private addresses.
+    /// Bans that are of networks or private addresses, or for which there is no room.
     skipped: BTreeSet<u64>,
 }
 
@@ -48,6 +49,17 @@ struct Answer {
     new: Option<Vec<Decision>>,
     #[serde(default)]
     deleted: Option<Vec<Decision>>,
+}
+
+impl Answer {
+    /// Reads an answer. One without bans has `null`, but only something else than a Local API says nothing about them, and that
+    /// frees nobody.
+    fn read(answer: Value, is_whole: bool) -> Result<Self, String> {
+        if is_whole && answer.get("new").is_none() {
+            return Err("the answer doesn't list the decisions".into());
+        }
+        serde_json::from_value(answer).map_err(|error| error.to_string())
+    }
 }
 
 impl Incoming {
@@ -76,10 +88,7 @@ impl Incoming {
             let wait = match (read, told) {
                 (Ok(()), Ok(())) => {
                     failures = 0;
-                    let skipped = match self.skipped.len() {
-                        0 => String::new(),
-                        count => format!(" ({count} of networks or private addresses left out)"),
-                    };
+                    let skipped = self.claims.describe_others(self.skipped.len());
                     let count = self.claims.count();
                     ways.works(NAME, format!("{count} decisions of {}{skipped}", self.client.url()));
                     INTERVAL
@@ -111,7 +120,7 @@ impl Incoming {
         // A lift that happens during the request is later than what the answer says.
         let asked = now();
         let answer = self.client.ask(Method::GET, path, ("X-Api-Key", self.key.clone()), None).await?;
-        let answer: Answer = serde_json::from_value(answer)
+        let answer = Answer::read(answer, is_whole)
             .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
         self.take(answer, is_whole, asked);
         if is_whole {
@@ -138,12 +147,35 @@ impl Incoming {
             }
             let (Some(network), Some(end)) = (decision.network(), decision.end(now)) else { continue };
             match source(network, self.prefix) {
-                Some(address) if end > now => {
-                    self.claims.put(decision.id.to_string(), address, Some(end), now);
+                Some(_) if end <= now => {}
+                Some(address) if self.claims.put(decision.id.to_string(), address, Some(end), now) => {
+                    self.skipped.remove(&decision.id);
                 }
-                Some(_) => {}
-                None => drop(self.skipped.insert(decision.id)),
+                _ if self.skipped.len() < MOST => drop(self.skipped.insert(decision.id)),
+                _ => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_list_of_decisions_frees_sources() {
+        for (answer, whole, part) in [
+            (json!({"new": null, "deleted": null}), true, true),
+            (json!({"new": []}), true, true),
+            (json!({"deleted": []}), false, true),
+            (json!({}), false, true),
+            (json!([]), false, true),
+            (json!({"new": 7}), false, false),
+        ] {
+            assert_eq!(Answer::read(answer.clone(), true).is_ok(), whole, "{answer}");
+            assert_eq!(Answer::read(answer.clone(), false).is_ok(), part, "{answer}");
         }
     }
 }

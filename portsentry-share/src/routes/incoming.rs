@@ -90,15 +90,12 @@ impl Incoming {
         let mut skipped = 0;
         for network in found {
             match source(network, self.prefix) {
-                Some(address) => self.claims.put(network.to_string(), address, None, now),
-                None => skipped += 1,
+                Some(address) if self.claims.put(network.to_string(), address, None, now) => {}
+                _ => skipped += 1,
             }
         }
         self.claims.tell(daemon, now).await.map_err(io::Error::other)?;
-        let skipped = match skipped {
-            0 => String::new(),
-            count => format!(" ({count} of networks or private addresses left out)"),
-        };
+        let skipped = self.claims.describe_others(skipped);
         ways.works(NAME, format!("{} blackholes in table {}{skipped}", self.claims.count(), self.table));
         Ok(())
     }
