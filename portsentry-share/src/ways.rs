@@ -33,6 +33,11 @@ impl Ways {
         self.put(name, Way { name: name.into(), state, problem: Some(problem) });
     }
 
+    #[cfg(test)]
+    pub fn problem(&self, name: &str) -> Option<String> {
+        self.0.borrow().get(name)?.problem.clone()
+    }
+
     fn put(&self, name: &'static str, way: Way) {
         self.0.send_if_modified(|ways| {
             let before = ways.get(name);

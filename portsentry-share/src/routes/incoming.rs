@@ -121,14 +121,9 @@ fn watch(table: u32) -> io::Result<Receiver<()>> {
 /// Whether pending messages concern others' blackholes in a table, or may do so because some were lost.
 fn concerns(socket: &mut Socket, table: u32) -> bool {
     let mut does = false;
-    loop {
-        let read = socket.receive(&mut |message| {
-            does |= read(message.body).is_some_and(|route| is_in(&route, table, false));
-        });
-        match read {
-            Ok(true) => return does,
-            Ok(false) => {}
-            Err(_) => return true,
-        }
-    }
+    let received = socket.receive(&mut |message| {
+        does |= read(message.body).is_some_and(|route| is_in(&route, table, false));
+    });
+    // If some are left, the socket is still readable.
+    received.is_err() || does
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    future::pending,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +14,7 @@ use portsentry::policy::peers::Millis;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{blocks::Book, ways::Ways};
@@ -24,6 +25,8 @@ const NAME: &str = "routes-out";
 const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum time for all changes at once.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Time after which refused routes are tried again.
+const RETRY: Duration = Duration::from_mins(1);
 /// Time in which further blocks are gathered.
 const GATHERING: Duration = Duration::from_millis(20);
 
@@ -41,12 +44,14 @@ pub async fn publish(socket: PathBuf, book: Book, ways: Ways) {
     }
 }
 
+/// Tells one connection's keeper of the blocks. Returns when all is to be told anew, because some routes were refused.
 async fn converse(socket: &Path, book: &Book, ways: &Ways) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket).await?;
     let (reading, mut writing) = stream.split();
     let mut answers = BufReader::new(reading).lines();
     let mut changes = book.follow();
     let mut told: Option<Wanted> = None;
+    let mut again: Option<Instant> = None;
     loop {
         changes.mark_unchanged();
         if let Some(wanted) = wanted(book) {
@@ -55,16 +60,32 @@ async fn converse(socket: &Path, book: &Book, ways: &Ways) -> io::Result<()> {
                 writing.write_all(text.as_bytes()).await?;
                 answers.next_line().await?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
             };
-            let count = timeout(PATIENCE, exchange).await.map_err(io::Error::from)??;
-            ways.works(NAME, format!("{count} routes"));
+            let answer = timeout(PATIENCE, exchange).await.map_err(io::Error::from)??;
+            match answer.split_once(' ') {
+                Some((_, problem)) => {
+                    ways.fails(NAME, problem.to_owned());
+                    again.get_or_insert_with(|| Instant::now() + RETRY);
+                }
+                // A route that was refused before is still missing.
+                None if again.is_some() => {}
+                None => ways.works(NAME, format!("{answer} routes")),
+            }
             told = Some(wanted);
         }
         tokio::select! {
             more = changes.changed() => more.map_err(io::Error::other)?,
             // It says nothing by itself.
+            () = due(again) => return Ok(()),
             ended = answers.next_line() => return ended.and(Err(io::ErrorKind::UnexpectedEof.into())),
         }
         sleep(GATHERING).await;
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
     }
 }
 
@@ -91,7 +112,29 @@ fn difference(told: Option<&Wanted>, wanted: &Wanted) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UnixListener;
+
     use super::*;
+    use crate::daemon::Told;
+
+    #[tokio::test]
+    async fn a_refused_route_is_a_problem() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (book, ways) = (Book::new(), Ways::new());
+        book.take(&Told::Synced);
+        let keeper = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"3 203.0.113.1/32: no buffer\n").await.unwrap();
+            let (reading, _writing) = stream.split();
+            BufReader::new(reading).lines().next_line().await.unwrap()
+        };
+        let (said, ended) = tokio::join!(keeper, converse(&socket, &book, &ways));
+        assert_eq!(said.as_deref(), Some("="));
+        assert!(ended.is_err(), "the keeper has gone");
+        assert_eq!(ways.problem(NAME).as_deref(), Some("203.0.113.1/32: no buffer"));
+    }
 
     #[test]
     fn only_differences_are_told() {
