@@ -14,8 +14,7 @@ use tokio::time::sleep;
 use self::claim::Claim;
 use crate::daemon::Daemon;
 
-/// Difference of two ends in milliseconds that is disregarded: a rest is measured somewhere within a request, which may take long,
-/// and a clock may be set meanwhile.
+/// Difference of two ends in milliseconds that is disregarded: a rest is measured somewhere within a request, which may take long.
 pub const JITTER: Millis = 60_000;
 /// Time after which a block without an end is over for any daemon.
 const LONGEST: Millis = 365 * 86_400_000;

@@ -37,7 +37,6 @@ const SHORTEST: u8 = 48;
 const GRACE: Millis = 600_000;
 /// Interval at which routes that are over are removed.
 const TICK: Duration = Duration::from_secs(1);
-
 /// Maximum length of a line in bytes.
 const LONGEST: usize = 256;
 
