@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use portsentry::policy::peers::{Gateway, Millis, Said, Word, is_private};
 use tokio::time::sleep;
 
-use self::claim::Claim;
+use self::claim::{Claim, Withdrawn};
 use crate::daemon::Daemon;
 
 /// Difference of two ends in milliseconds that is disregarded: a rest is measured somewhere within a request, which may take long.
@@ -24,7 +24,6 @@ pub const MOST: usize = 1 << 17;
 const AT_ONCE: usize = 256;
 
 type Wanted = BTreeMap<IpAddr, (Millis, Option<Millis>)>;
-type Withdrawn = BTreeMap<IpAddr, (Millis, Millis)>;
 
 /// The claims of one speaker.
 #[derive(Debug)]

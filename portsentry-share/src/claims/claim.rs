@@ -1,9 +1,12 @@
 //! A claim of a speaker.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use portsentry::policy::peers::Millis;
 use serde::{Deserialize, Serialize};
+
+/// Withdrawn blocks by address: start and end of what was said.
+pub(super) type Withdrawn = BTreeMap<IpAddr, (Millis, Millis)>;
 
 /// A claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use std::{
 use portsentry::sink::update;
 use serde::{Deserialize, Serialize};
 
-use super::{Withdrawn, claim::Claim};
+use super::claim::{Claim, Withdrawn};
 use crate::log::LOG;
 
 /// Maximum size in bytes: more than the largest number of claims and withdrawals needs.
