@@ -144,7 +144,7 @@ fn refusals_and_silence_are_reported_once() {
     let lines = CrowdSec::lines(&state).replace("http://127.0.0.1:8080", &refusing.url());
     let share = Share::start(&lab.host, &setup.share_socket(), &lines);
     daemon.wait_until("both ways have tried again", || {
-        let is_login = |it: &&Received| it.line.starts_with("POST /v1/watchers/login ");
+        let is_login = |it: &&Received| it.line == "POST /v1/watchers/login";
         let received = refusing.received();
         let logins = received.iter().filter(is_login).count();
         logins >= 3 && received.len() - logins >= 3
