@@ -8,7 +8,10 @@ mod file;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use portsentry::policy::peers::{Gateway, Millis, Said, Word, is_private};
+use portsentry::policy::{
+    is_host,
+    peers::{Gateway, Millis, Said, Word, is_private},
+};
 use tokio::time::sleep;
 
 use self::claim::{Claim, Withdrawn};
@@ -211,8 +214,7 @@ impl Claims {
 /// Returns the address by which a peer may name a network, or `None` for a network that is more than one source.
 #[must_use]
 pub fn source(network: IpNet, prefix: u8) -> Option<IpAddr> {
-    let is_host = network.prefix_len() == network.max_prefix_len();
-    let is_source = is_host || (network.addr().is_ipv6() && network.prefix_len() == prefix);
+    let is_source = is_host(network) || (network.addr().is_ipv6() && network.prefix_len() == prefix);
     (is_source && !is_private(network.addr())).then(|| network.addr())
 }
 

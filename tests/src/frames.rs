@@ -56,6 +56,12 @@ pub fn tcp(flags: u8) -> Packet {
     Packet::new(Segment::Tcp(flags))
 }
 
+/// A SYN as operating systems send it, with options.
+#[must_use]
+pub fn ordinary_syn() -> Packet {
+    tcp(SYN).tcp_options(&[2, 4, 5, 180, 1, 1, 4, 2])
+}
+
 /// A UDP datagram.
 #[must_use]
 pub fn udp() -> Packet {

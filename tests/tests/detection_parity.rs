@@ -26,7 +26,7 @@ use portsentry_common::{
 };
 use portsentry_detection::{event::Event, honest, network::Network, scanners};
 use portsentry_tests::{
-    frames::{Layer, SYN, tcp},
+    frames::{Layer, SYN, ordinary_syn, tcp},
     kernel::InKernel,
     namespace::with_sockets,
     outcome::Judge,
@@ -93,18 +93,16 @@ fn address(source: u64) -> Ipv4Addr {
 
 /// Returns the SYN of an event.
 fn frame(event: &Event) -> Vec<u8> {
-    const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
     /// Offset of a TCP header's window.
     const WINDOW: usize = 14;
     let to = SocketAddr::new(Ipv4Addr::from_bits(event.pair.0).into(), event.pair.1);
-    let syn = tcp(SYN).from(&format!("{}:40000", address(event.source))).to(&to.to_string());
     let syn = match event.shape {
-        Shape::Ordinary => syn.tcp_options(&OPTIONS),
-        Shape::Bare => syn.with(Layer::Transport, WINDOW, &[0xff, 0xff]),
+        Shape::Ordinary => ordinary_syn(),
+        Shape::Bare => tcp(SYN).with(Layer::Transport, WINDOW, &[0xff, 0xff]),
         // The window of these packets is a scanner's.
-        Shape::Pattern => syn,
+        Shape::Pattern => tcp(SYN),
     };
-    syn.frame(0)
+    syn.from(&format!("{}:40000", address(event.source))).to(&to.to_string()).frame(0)
 }
 
 /// The memory of the pure rules.

@@ -15,7 +15,7 @@ use portsentry_common::{
     settings::{Answers, Response, ScanDetection, Settings},
 };
 use portsentry_tests::{
-    frames::{ACK, Extension, Packet, RST, SYN, tcp},
+    frames::{ACK, Extension, Packet, RST, SYN, ordinary_syn, tcp},
     judges::Judges,
     namespace::with_sockets,
     outcome::Outcome,
@@ -46,8 +46,7 @@ fn judge(judges: &mut Judges, packet: &Packet) -> Outcome {
 
 /// A SYN as operating systems send it.
 fn syn(client: &str, host: &str) -> Packet {
-    const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
-    tcp(SYN).from(client).to(host).tcp_options(&OPTIONS)
+    ordinary_syn().from(client).to(host)
 }
 
 fn story(change: impl FnOnce(&mut Settings), tell: impl FnOnce(&mut Judges) + Send) {

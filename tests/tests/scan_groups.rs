@@ -7,7 +7,7 @@ use std::{
 };
 
 use portsentry_tests::{
-    frames::{Layer, SYN, tcp},
+    frames::{Layer, SYN, ordinary_syn, tcp},
     lab::{Daemon, Family, Lab, Portsentry, Wire},
 };
 use serde_json::Value;
@@ -86,9 +86,8 @@ impl<'daemon, 'lab> Mouth<'daemon, 'lab> {
     }
 
     fn send(&self, source: IpAddr, at: SocketAddr) {
-        const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
         let from = SocketAddr::new(source, 40_000);
-        self.wire.send(&tcp(SYN).from(&from.to_string()).to(&at.to_string()).tcp_options(&OPTIONS));
+        self.wire.send(&ordinary_syn().from(&from.to_string()).to(&at.to_string()));
     }
 
     /// Contacts a closed port, and waits until the kernel program has judged it. One contact in many seems to be known and

@@ -11,7 +11,7 @@ use portsentry_common::{
     settings::{ScanDetection, Settings},
 };
 use portsentry_tests::{
-    frames::{Packet, SYN, tcp},
+    frames::{Packet, ordinary_syn},
     judges::Judges,
     namespace::with_sockets,
     outcome::Outcome,
@@ -51,9 +51,8 @@ fn story(tell: impl FnOnce(&mut Judges) + Send) {
 
 /// A SYN as operating systems send it, to an own port without a service.
 fn contact(source: u8, port: u16) -> Packet {
-    const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
     let (source, host) = (format!("192.0.2.{source}:40000"), format!("198.51.100.1:{}", 3000 + port));
-    tcp(SYN).from(&source).to(&host).tcp_options(&OPTIONS)
+    ordinary_syn().from(&source).to(&host)
 }
 
 fn judge(judges: &mut Judges, source: u8, port: u16) -> Outcome {

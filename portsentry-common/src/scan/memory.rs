@@ -361,7 +361,7 @@ pub fn oldest_by(probation: &Probation, now: u32, max: impl Fn(u64, u64) -> u64)
     ((best % ENTRANTS as u64) as usize, age_of_rank(best))
 }
 
-/// Whether a place on probation may be the one of the source with this tag, whatever the entry's age.
+/// Whether a place on probation may belong to the source with this tag. Ignores the entry's age.
 #[inline(always)]
 #[must_use]
 pub fn may_hold(probation: &Probation, tag: u32) -> bool {

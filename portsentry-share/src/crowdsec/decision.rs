@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::SystemTime};
 use ipnet::IpNet;
 use portsentry::{
     instant::universal,
-    policy::peers::{Millis, Said, time_of},
+    policy::{
+        is_host, name_of,
+        peers::{Millis, Said, time_of},
+    },
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -81,9 +84,8 @@ fn millis(text: &str) -> Option<i64> {
 /// Returns the alert, with its decision, that a network is blocked.
 #[must_use]
 pub fn alert(network: IpNet, said: &Said, scenario: &str, now: Millis) -> Value {
-    let is_host = network.prefix_len() == network.max_prefix_len();
-    let (scope, value) =
-        if is_host { ("Ip", network.addr().to_string()) } else { ("Range", network.to_string()) };
+    let scope = if is_host(network) { "Ip" } else { "Range" };
+    let value = name_of(network);
     let seconds = said.until.map_or(YEAR, |until| until.saturating_sub(now).div_ceil(1000));
     let time = |millis: Millis| universal(time_of(millis));
     let kind = said.kind.as_deref().unwrap_or(said.proof.as_str());

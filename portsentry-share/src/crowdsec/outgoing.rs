@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use portsentry::policy::peers::{Millis, Said};
+use portsentry::policy::{
+    name_of,
+    peers::{Millis, Said},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -103,8 +106,7 @@ impl Outgoing {
             book.look(|blocks| blocks.iter().map(|(network, said)| (network, said.clone())).collect());
         let Changes { over, new } = compare(&mut known, wanted, now());
         for network in over {
-            let is_host = network.prefix_len() == network.max_prefix_len();
-            let value = if is_host { network.addr().to_string() } else { network.to_string() };
+            let value = name_of(network);
             let path = format!("/v1/decisions?scenario={}&value={value}", self.scenario);
             self.ask(Method::DELETE, path, None).await?;
             known.remove(&network);

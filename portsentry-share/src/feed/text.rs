@@ -9,7 +9,10 @@ use std::{
 use ipnet::IpNet;
 use portsentry::{
     instant::Time,
-    policy::peers::{Millis, Said, time_of},
+    policy::{
+        name_of,
+        peers::{Millis, Said, time_of},
+    },
 };
 use serde::Serialize;
 
@@ -66,7 +69,7 @@ struct List<'a> {
 impl<'a> Row<'a> {
     fn new(network: IpNet, said: &'a Said) -> Self {
         Self {
-            address: name(network),
+            address: name_of(network),
             since: Time(time_of(said.since)),
             until: said.until.map(time_of).map(Time),
             proof: &said.proof,
@@ -96,7 +99,7 @@ fn lines(blocks: &Blocks) -> String {
     let mut text = String::new();
     for (network, _) in blocks.iter() {
         // Writing to a string never fails.
-        let _ = writeln!(text, "{}", name(network));
+        let _ = writeln!(text, "{}", name_of(network));
     }
     text
 }
@@ -105,13 +108,4 @@ fn json(blocks: &Blocks) -> String {
     let blocked = blocks.iter().map(|(network, said)| Row::new(network, said));
     let list = List { gateway: blocks.gateway().name(), blocks: blocked.collect() };
     serde_json::to_string(&list).unwrap_or_default() + "\n"
-}
-
-/// Returns a host without its length, or a network.
-fn name(network: IpNet) -> String {
-    if network.prefix_len() == network.max_prefix_len() {
-        network.addr().to_string()
-    } else {
-        network.to_string()
-    }
 }

@@ -120,5 +120,5 @@ impl<'n> CrowdSec<'n> {
 
 fn program(name: &str) -> PathBuf {
     fs::canonicalize(root().join("target/tools/crowdsec/usr/bin").join(name))
-        .expect("run `cargo xtask setup`")
+        .expect("run `cargo xtask test crowdsec::`")
 }

@@ -5,7 +5,7 @@ use portsentry_common::settings::{ScanDetection, Settings};
 use super::chapter::{Chapter, Story};
 use crate::{
     expect::{Expected, fails, fails_and_fences, fails_and_is_told, is_fenced_off, is_served, passes},
-    frames::{ACK, Packet, SYN, tcp},
+    frames::{ACK, Packet, ordinary_syn, tcp},
     scenario::Scenario,
 };
 
@@ -48,8 +48,7 @@ fn detecting(settings: &mut Settings, scans: ScanDetection) {
 
 /// Returns a SYN as operating systems send it.
 fn syn(to: &str) -> Packet {
-    const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
-    tcp(SYN).to(to).tcp_options(&OPTIONS)
+    ordinary_syn().to(to)
 }
 
 /// Returns a SYN to an own port without a service.

@@ -173,8 +173,8 @@ fn a_failure_raises_the_score_once() {
 }
 
 proptest! {
-    /// Whatever a source does, and whoever joins it to groups: it is fenced only if it has six failures, if its own
-    /// contacts report it, and if two more would fence it. So a group, real or spoofed, fences no source that makes
+    /// A member of groups is fenced only if it has six failures, its own contacts report it, and two more would fence
+    /// it. So a group, real or spoofed, fences no source that makes
     /// only a few mistakes, and spares an attacker who spoofs a source's SYNs at most two of them.
     #[test]
     fn membership_fences_only_a_source_that_is_about_to_be(
