@@ -278,11 +278,12 @@ fn settle_contact<A: Answering, W: Learning<A>>(
     env: &W,
 ) {
     let Question { destination, port, .. } = *question;
+    let Settings { scan_key, scan_begun, .. } = *env.settings();
     let is_own = locality == Locality::Own;
     env.heard(&Heard { address: destination, port: if is_own { port } else { 0 } });
     let outcome = if answer == Answer::Refuses { Outcome::Refused } else { Outcome::Served };
     let contact = Contact {
-        pair: Pair::new(destination, port, env.settings().scan_key),
+        pair: Pair::with(destination, port, [scan_key, scan_begun]),
         outcome,
         // The shape adds the same to both outcomes.
         shape: Shape::Ordinary,

@@ -2,6 +2,8 @@
 
 use core::cell::UnsafeCell;
 
+use portsentry_common::scan::hearing::place;
+
 /// A table with a power of two of places.
 #[repr(transparent)]
 pub struct Table<T, const PLACES: usize>(UnsafeCell<[T; PLACES]>);
@@ -22,6 +24,6 @@ impl<T, const PLACES: usize> Table<T, PLACES> {
     #[inline(always)]
     pub fn at(&self, hash: u64) -> *mut T {
         // SAFETY: the index is below the number of places.
-        unsafe { self.0.get().cast::<T>().byte_add(hash as usize % PLACES * size_of::<T>()) }
+        unsafe { self.0.get().cast::<T>().byte_add(place(hash, PLACES) * size_of::<T>()) }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use portsentry_common::{
     decide::Verdict,
     judge::Action,
-    scan::memory::{OLDEST, PROBATION, SUSPICION},
+    scan::memory::{OLDEST, PROBATION, SHORT_PROBATION, SHORT_SUSPICION, SUSPICION},
     settings::{ScanDetection, Settings},
 };
 use portsentry_tests::{
@@ -117,6 +117,8 @@ fn a_verdict_outlives_its_fence_by_a_day() {
 /// The sets of suspects, and the places for them.
 const SETS: u32 = 1;
 const PLACES: usize = 14;
+/// The places whose terms are shorter.
+const SHORT_PLACES: usize = 8;
 
 /// Tells a story with room for fourteen sources on probation that have a term, and four suspects.
 fn crowded(tell: impl FnOnce(&mut Judges) + Send) {
@@ -145,14 +147,18 @@ fn a_flood_takes_no_place_before_its_term_is_over() {
     crowded(|judges| {
         assert_eq!(enter(judges, 1..=100), PLACES);
         assert_eq!(horizon(judges), (OLDEST, true));
-        judges.pass_time(seconds(PROBATION - MARGIN));
+        judges.pass_time(seconds(SHORT_PROBATION - MARGIN));
         assert_eq!(horizon(judges), (OLDEST, false));
         assert_eq!(enter(judges, 101..=150), 0, "the terms last");
         assert_eq!(horizon(judges), (OLDEST, true), "nothing that had a term was displaced");
         judges.pass_time(seconds(2 * MARGIN));
-        assert_eq!(enter(judges, 151..=200), PLACES, "the terms are over");
-        let (seconds, is_full) = horizon(judges);
-        assert!((PROBATION..PROBATION + 3 * MARGIN).contains(&seconds) && is_full, "{seconds}");
+        assert_eq!(enter(judges, 151..=200), SHORT_PLACES, "the shorter terms are over");
+        let (least, is_full) = horizon(judges);
+        assert!((SHORT_PROBATION..SHORT_PROBATION + 3 * MARGIN).contains(&least) && is_full, "{least}");
+        judges.pass_time(seconds(PROBATION - SHORT_PROBATION - 2 * MARGIN));
+        assert_eq!(enter(judges, 201..=220), 0, "the longer ones last, and the new ones");
+        judges.pass_time(seconds(2 * MARGIN));
+        assert_eq!(enter(judges, 221..=250), PLACES, "all are over");
     });
 }
 
@@ -169,6 +175,22 @@ fn the_horizon_is_forgotten_after_two_periods() {
 }
 
 #[test]
+fn a_suspect_with_two_failures_keeps_its_place_for_a_quarter_of_an_hour() {
+    crowded(|judges| {
+        for source in 1..=4 {
+            assert_eq!(fail(judges, source, [1, 2]), [], "{source}");
+        }
+        enter(judges, [5, 6]);
+        let becomes_a_suspect =
+            |judges: &mut Judges, source| judge(judges, source, 2).counted.contains_key("failed_contacts");
+        judges.pass_time(seconds(SHORT_SUSPICION - MARGIN));
+        assert!(!becomes_a_suspect(judges, 5), "their terms last");
+        judges.pass_time(seconds(2 * MARGIN));
+        assert!(becomes_a_suspect(judges, 5), "their terms are over");
+    });
+}
+
+#[test]
 fn a_suspect_keeps_its_place_for_an_hour_and_a_convicted_one_for_a_day() {
     crowded(|judges| {
         let has_room =
@@ -177,6 +199,7 @@ fn a_suspect_keeps_its_place_for_an_hour_and_a_convicted_one_for_a_day() {
         for source in 2..=4 {
             enter(judges, [source]);
             assert!(has_room(judges, source), "{source}");
+            fail(judges, source, [3]);
         }
         enter(judges, [5, 6, 7, 8]);
         assert!(!has_room(judges, 5), "four are suspects");

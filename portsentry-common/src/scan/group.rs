@@ -202,6 +202,21 @@ impl Group {
         self.judge(target, addresses, now)
     }
 
+    fn confirm(&mut self, view: View, addresses: u32, has_answered: impl Fn(u128) -> bool) -> bool {
+        for place in 0..BLOCK {
+            let (word, bit) = (place as usize / 64, 1 << (place % 64));
+            if self.once[word] & bit != 0 && has_answered(view.address(self.block, place)) {
+                self.covered -= 1;
+                self.doubled -= u16::from(self.twice[word] & bit != 0);
+                self.once[word] &= !bit;
+                self.twice[word] &= !bit;
+            }
+        }
+        let is_found = self.coverage(addresses.min(BLOCK)).exceeds_chance(DEVIATIONS);
+        self.is_found = is_found.into();
+        is_found
+    }
+
     #[inline(always)]
     fn judge(&mut self, target: &Target, addresses: u32, now: u32) -> Noted {
         let addresses = addresses.min(BLOCK);
@@ -231,6 +246,14 @@ pub struct Groups<'table> {
 }
 
 impl Groups<'_> {
+    /// Takes back the contacts with addresses that have answered since, of a group that is to be reported and of whose
+    /// addresses so many are guarded. Returns whether it still is.
+    pub fn confirm(&mut self, target: &Target, addresses: u32, has_answered: impl Fn(u128) -> bool) -> bool {
+        let set = self.set_of(target);
+        let group = self.sets[set].iter_mut().find(|it| it.is_of(target));
+        group.is_some_and(|group| group.confirm(target.view, addresses, has_answered))
+    }
+
     /// Returns the group of a target.
     #[must_use]
     pub fn find(&self, target: &Target) -> Option<&Group> {

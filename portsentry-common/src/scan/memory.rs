@@ -5,13 +5,21 @@
 //! takes a free place, or else the place whose term has been over for the longest time. If there is none, it is
 //! counted, and takes its set's last place, which has no term: the next one displaces it. Thus a flood of spoofed sources
 //! freezes the memory instead of flushing it, and a fast scanner is found beside it.
+//!
+//! The shorter the terms, the more newcomers get a place beside a flood, and the faster a scanner must be to be found.
+//! So a part of the places on probation has shorter terms.
 
 mod entry;
+mod probation;
 mod raise;
 
 use bytemuck::{Pod, Zeroable};
-use entry::{PLACE_BITS, age, age_of_rank, entered_by, rank, settle_entry, tag_apart};
+use entry::{age, entered_by, settle_entry};
 pub use entry::{entry, idle, is_tagged};
+pub use probation::{
+    Admission, ENTRANTS, PROBATION, Probation, SHORT_PROBATION, admit, entered, may_hold, oldest, oldest_by,
+    term,
+};
 
 use super::{
     Contact, Outcome, Verdict,
@@ -21,22 +29,17 @@ use super::{
     suspect::Suspect,
 };
 
-/// Term of a source on probation, in seconds.
-pub const PROBATION: u32 = 15 * 60;
 /// Term of a suspect after its last new pair, in seconds.
 pub const SUSPICION: u32 = 60 * 60;
+/// The term of one with at most two failures. A flood of random addresses makes many of them: the same one comes twice.
+pub const SHORT_SUSPICION: u32 = 15 * 60;
 /// Term of a suspect with a verdict, in seconds: it outlives the fence.
 pub const CONVICTION: u32 = 24 * 60 * 60;
 /// Age at which an entry counts for nothing, even if nobody needed its place, in seconds.
 pub const OLDEST: u32 = 24 * 60 * 60;
 
-/// Places on probation in a set.
-pub const ENTRANTS: usize = 8;
 /// Places for suspects in a set.
 pub const SUSPECTS: usize = 4;
-
-/// Sources on probation, in a cache line. 0 is a free place.
-pub type Probation = [u64; ENTRANTS];
 
 /// The two tables. The numbers of sets are powers of two.
 #[derive(Debug)]
@@ -67,7 +70,7 @@ pub fn sets_in(bytes: u64) -> u32 {
     1 << sets.ilog2()
 }
 
-const _: () = assert!(size_of::<Suspects>() == 192 && 1 << PLACE_BITS == ENTRANTS);
+const _: () = assert!(size_of::<Suspects>() == 192);
 
 /// The smallest number of sets.
 pub const FEWEST: u32 = 1 << 8;
@@ -130,7 +133,8 @@ pub trait Places {
     fn free(&self, now: u32) -> usize;
     /// Returns the place of the source on probation with this tag, or [`ENTRANTS`] if there is none.
     fn entered(&self, tag: u32, now: u32) -> usize;
-    /// Returns the place of the oldest entry on probation that has a term, and its age.
+    /// Returns the place of the entry on probation whose term has been over for the longest time, and its age: see
+    /// [`oldest`].
     fn oldest(&self, now: u32) -> (usize, u32);
     /// Returns the entry at a place on probation.
     fn entry(&self, place: usize) -> u64;
@@ -233,36 +237,6 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, fe
     Note { is_suspect: true, ..other(places.add(place, contact, now, fences)) }
 }
 
-/// How a newcomer was put on probation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// Whether it has a term.
-    pub has_room: bool,
-    /// Age of the entry that it displaced, or 0.
-    pub displaced: u32,
-}
-
-impl Admission {
-    /// Returns the result of noting the newcomer's contact, which added this score.
-    #[inline(always)]
-    #[must_use]
-    pub fn note(self, added: i16) -> Note {
-        let fate = if self.has_room { Fate::Counted } else { Fate::NoRoom };
-        let judged = Judged { fate, added, ..Judged::NOTHING };
-        Note { judged, is_suspect: false, displaced: self.displaced }
-    }
-}
-
-/// Returns the place on probation for a newcomer, given that of the oldest entry with a term, and its age.
-#[inline(always)]
-#[must_use]
-pub fn admit((place, idle): (usize, u32)) -> (usize, Admission) {
-    if idle < PROBATION {
-        return (ENTRANTS - 1, Admission { has_room: false, displaced: 0 });
-    }
-    (place, Admission { has_room: true, displaced: if idle == u32::MAX { 0 } else { idle } })
-}
-
 /// Adds a contact to a suspect: see [`Suspect::add_where`].
 #[inline(always)]
 pub fn add(suspect: &mut Suspect, contact: &Contact, now: u32, fences: bool) -> Judged {
@@ -329,45 +303,6 @@ pub fn free(suspects: &[Suspect; SUSPECTS], now: u32) -> usize {
     best
 }
 
-/// Returns the place of the source on probation with this tag, or [`ENTRANTS`] if there is none.
-#[inline(always)]
-#[must_use]
-pub fn entered(probation: &Probation, tag: u32, now: u32) -> usize {
-    let is_its = |it: &u64| is_tagged(*it, tag) && idle(*it, now) <= OLDEST;
-    probation.iter().position(is_its).unwrap_or(ENTRANTS)
-}
-
-/// Returns the place of the oldest entry on probation that has a term, and its age.
-#[inline(always)]
-#[must_use]
-pub fn oldest(probation: &Probation, now: u32) -> (usize, u32) {
-    oldest_by(probation, now, u64::max)
-}
-
-/// Does the same, given a function that returns the greater of two numbers below 2^32. The kernel program has one without a
-/// branch, which random ages would mislead.
-#[inline(always)]
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "a place's number")]
-pub fn oldest_by(probation: &Probation, now: u32, max: impl Fn(u64, u64) -> u64) -> (usize, u32) {
-    const PLACES: usize = ENTRANTS - 1;
-    for place in (0..PLACES).rev() {
-        if probation[place] == 0 {
-            return (place, u32::MAX);
-        }
-    }
-    let ranks = (0..).zip(&probation[..PLACES]).map(|(place, it)| rank(*it, now) | place);
-    let best = ranks.fold(0, max);
-    ((best % ENTRANTS as u64) as usize, age_of_rank(best))
-}
-
-/// Whether a place on probation may belong to the source with this tag. Ignores the entry's age.
-#[inline(always)]
-#[must_use]
-pub fn may_hold(probation: &Probation, tag: u32) -> bool {
-    probation.iter().fold(0, |found, it| found | tag_apart(*it, tag).wrapping_sub(1)) >> (u64::BITS - 1) != 0
-}
-
 /// Whether a suspect may have this tag.
 #[inline(always)]
 #[must_use]
@@ -385,7 +320,13 @@ fn place<T>(sets: &mut [T], name: Name) -> &mut T {
 #[inline(always)]
 #[must_use]
 pub fn is_free(suspect: &Suspect, now: u32) -> bool {
-    let term = if suspect.verdict == Verdict::None as u8 { SUSPICION } else { CONVICTION };
+    let term = if suspect.verdict != Verdict::None as u8 {
+        CONVICTION
+    } else if suspect.failed > 2 {
+        SUSPICION
+    } else {
+        SHORT_SUSPICION
+    };
     spent(suspect, now) >= term
 }
 

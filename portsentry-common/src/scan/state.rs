@@ -40,7 +40,8 @@ const _: () = assert!(size_of::<State>() == 40);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Horizon {
     /// The time in seconds for which a source with one failed pair was remembered, at least, in this and the last
-    /// period: a slower scan can't be detected. A day if no entry was displaced. Never less than [`PROBATION`].
+    /// period: a slower scan can't be detected. A day if no entry was displaced. Never less than
+    /// [`SHORT_PROBATION`](super::memory::SHORT_PROBATION).
     pub seconds: u32,
     /// Whether newcomers found no room within a minute. Then they aren't remembered at all, and the horizon holds only
     /// for the sources in the memory.
@@ -75,7 +76,10 @@ impl State {
     /// Records that a newcomer found no room.
     #[inline(always)]
     pub const fn refuse(&mut self, now: u32) {
-        self.full = now;
+        // In a flood all CPUs would write the same second, and wait for each other's cache.
+        if self.full != now {
+            self.full = now;
+        }
     }
 
     /// Returns what the memory can promise at `now`.

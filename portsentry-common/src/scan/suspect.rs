@@ -149,6 +149,10 @@ impl Suspect {
             self.failed = self.failed.saturating_sub(1);
             self.fresh = self.fresh.saturating_sub(1);
             self.high = self.high.saturating_sub(u8::from(contact.is_high));
+            // A raise belongs to a failure.
+            let over = self.raised.saturating_sub(self.failed);
+            self.raised -= over;
+            self.score -= MEMBER * i16::from(over);
             if self.failed == 0 {
                 self.score = self.score.min(0);
             }

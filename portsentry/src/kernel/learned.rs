@@ -6,9 +6,13 @@ use std::{
 };
 
 use aya::maps::{HashMap, Map, MapData, MapError};
-use portsentry_common::{address::Ipv6, classify::Protocol, learned::PortKey};
+use portsentry_common::{
+    address::Ipv6,
+    classify::Protocol,
+    learned::{PortKey, SERVED_NS},
+};
 
-use super::{Error, error::os_error};
+use super::{Error, clock::monotonic_ns, error::os_error};
 
 /// The map of served ports.
 pub(super) const SERVED: &str = "LEARNED_SERVED";
@@ -84,10 +88,18 @@ impl LearnedPorts {
         Ok(ports)
     }
 
+    /// Whether a TCP port has answered within a day. One that can't be looked up has not.
+    #[must_use]
+    pub fn has_answered(&self, at: SocketAddr) -> bool {
+        let [Learned { map, .. }, _] = &self.0;
+        let now_ns = monotonic_ns().unsigned_abs();
+        map.get(&bytemuck::cast(key(at, Protocol::Tcp)), 0)
+            .is_ok_and(|answered_ns| now_ns.saturating_sub(answered_ns) < SERVED_NS)
+    }
+
     /// Forgets a port. Returns whether it was known.
     pub fn forget(&mut self, port: &LearnedPort) -> Result<bool, Error> {
-        let address = Ipv6::from(port.at.ip());
-        let key = PortKey::new(bytemuck::cast(address.octets), port.at.port(), port.protocol as u8);
+        let key = key(port.at, port.protocol);
         let Learned { map, name, .. } = &mut self.0[usize::from(!port.is_served)];
         match map.remove(&bytemuck::cast(key)) {
             Ok(()) => Ok(true),
@@ -96,6 +108,10 @@ impl LearnedPorts {
             Err(source) => Err(Error::Map { map: name, source }),
         }
     }
+}
+
+fn key(at: SocketAddr, protocol: Protocol) -> PortKey {
+    PortKey::new(bytemuck::cast(Ipv6::from(at.ip()).octets), at.port(), protocol as u8)
 }
 
 /// Returns the port of a map's key, unless another version wrote the key.
@@ -114,8 +130,7 @@ mod tests {
     fn a_key_is_its_port() {
         for (text, protocol) in [("192.0.2.7:80", Protocol::Tcp), ("[2001:db8::7]:53", Protocol::Udp)] {
             let at: SocketAddr = text.parse().unwrap();
-            let key = PortKey::new(bytemuck::cast(Ipv6::from(at.ip()).octets), at.port(), protocol as u8);
-            let found = port(&bytemuck::cast(key), true, 5).unwrap();
+            let found = port(&bytemuck::cast(key(at, protocol)), true, 5).unwrap();
             assert_eq!(found, LearnedPort { at, protocol, is_served: true, answered_ns: 5 });
         }
         assert_eq!(port(&[0; 24], true, 5), None, "no protocol");

@@ -9,8 +9,8 @@ use aya::{
 use portsentry_common::{gate::Held, settings::FencedSyns};
 
 use super::{
-    Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, Load, Networks, Pins, Ring, ScanMemory, accept,
-    blocked_networks, bound,
+    Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, LearnedPorts, Load, Networks, Pins, Ring,
+    ScanMemory, accept, blocked_networks, bound,
     gate::{self, Gate},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
@@ -119,6 +119,7 @@ impl Load {
             handshakes: HandshakesMap::new(take(&mut ebpf, HANDSHAKES)?),
             tallies: TalliesMap::new(take(&mut ebpf, TALLIES)?),
             scans: self.settings.detects_scans().then(|| ScanMemory::pinned(pins.directory())).transpose()?,
+            learned: if self.settings.learns() { LearnedPorts::open(pins.directory())? } else { None },
             bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?.behind(near)?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?.behind_hosts(hosts)?,

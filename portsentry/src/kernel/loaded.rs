@@ -15,8 +15,9 @@ use portsentry_common::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, Mode, Networks,
-    Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
+    Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, LearnedPorts,
+    Mode, Networks, Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants,
+    counters,
     gate::{self, Gate},
     heartbeat,
     inherit::Found,
@@ -54,6 +55,8 @@ pub struct Kernel {
     pub tallies: TalliesMap,
     /// The sources whose first contacts failed, if scans are detected.
     pub scans: Option<ScanMemory>,
+    /// The ports learned from other hosts' answers, if answers teach.
+    pub learned: Option<LearnedPorts>,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.

@@ -18,7 +18,7 @@ use portsentry_common::{
     address::Ipv6,
     scan::{
         Verdict,
-        memory::{ENTRANTS, Name, PROBATION, Probation, SUSPECTS, Suspects, find, idle, is_free, is_tagged},
+        memory::{ENTRANTS, Name, Probation, SUSPECTS, Suspects, find, idle, is_free, is_tagged, term},
         suspect::Suspect,
     },
 };
@@ -86,9 +86,10 @@ impl Places {
         let suspects = self.suspects.words().chunks_exact(SUSPECT_SET);
         let places = suspects.flat_map(|set| set[LOCK..].chunks_exact(SUSPECT));
         let suspects = places.filter(|place| !is_free(&suspect(place), now)).count();
-        let probation = self.probation.words().iter();
-        let probation =
-            probation.filter(|entrant| idle(entrant.load(Ordering::Relaxed), now) < PROBATION).count();
+        let probation = self.probation.words().iter().enumerate();
+        let probation = probation
+            .filter(|(it, entrant)| idle(entrant.load(Ordering::Relaxed), now) < term(it % PROBATION_SET))
+            .count();
         let sets = u64::from(self.mask) + 1;
         ScanCount {
             suspects: suspects as u64,

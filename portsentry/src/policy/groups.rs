@@ -7,7 +7,7 @@ pub(super) mod tests;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use ipnet::IpNet;
@@ -100,12 +100,13 @@ impl Groups {
     }
 
     /// Notes a contact, if it is one of the first failures of a source, at `now` in seconds. `watched` returns the
-    /// watched networks.
+    /// watched networks. `has_answered` says whether a port has answered, perhaps after the contact was noted.
     pub fn note(
         &mut self,
         contact: &Sighting,
         now: u32,
         watched: impl Fn() -> BTreeMap<IpNet, u32>,
+        has_answered: impl Fn(SocketAddr) -> bool,
     ) -> Joined {
         let mut joined = Joined::default();
         let Some(shape) = contact.scan.as_ref().and_then(|scan| scan.shape) else { return joined };
@@ -123,6 +124,11 @@ impl Groups {
             self.revision += 1;
             let mut table = self.table();
             let noted = table.note(&target, source, addresses, now);
+            // After a start, services that haven't been asked before look like silent ports at first.
+            let answers = |address| has_answered(SocketAddr::new(canonical(address), contact.port));
+            if noted == Noted::Found && !table.confirm(&target, addresses, answers) {
+                continue;
+            }
             let Some(group) = table.find(&target) else { continue };
             match noted {
                 Noted::Found => {
@@ -163,6 +169,10 @@ fn scan(group: &Group, view: View, addresses: u32) -> DistributedScan {
         addresses,
         deviations: group.coverage(addresses).deviations(),
     }
+}
+
+fn canonical(address: u128) -> IpAddr {
+    Ipv6Addr::from_bits(address).to_canonical()
 }
 
 /// Returns the network of a source with this number, of the same family as the group's addresses.

@@ -51,6 +51,12 @@ impl View {
         ((address & self.mask()) >> self.shift()) as u32
     }
 
+    /// Returns the address at a place of a block.
+    #[must_use]
+    pub const fn address(self, block: u128, place: u32) -> u128 {
+        block | (place as u128) << self.shift()
+    }
+
     /// Returns the length of the shortest network that contains a block.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "at most 119")]

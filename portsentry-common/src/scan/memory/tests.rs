@@ -4,7 +4,11 @@ use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::{entry::TICK, *};
+use super::{
+    entry::TICK,
+    probation::{LONG, TERMED},
+    *,
+};
 use crate::scan::{Pair, Shape};
 
 /// The result of noting a first contact.
@@ -77,9 +81,32 @@ fn a_flood_takes_no_place_whose_term_is_not_over() {
     // All but the first source's, and the last one, which has no term.
     assert_eq!(outcomes.iter().filter(|it| **it == Noted::Enters).count(), ENTRANTS - 2);
     assert!(outcomes[ENTRANTS..].iter().all(|it| *it == Noted::NoRoom));
-    assert_eq!(tables.note(1, 1, 1000 + PROBATION - TICK), Noted::Suspected(Verdict::None));
-    let late = 1001 + PROBATION + TICK;
-    assert_eq!(tables.note(2000, 0, late), Noted::Enters, "the others' terms are over");
+    for (round, (later, expected)) in (1..).zip([
+        (SHORT_PROBATION - TICK, 0),
+        (SHORT_PROBATION + TICK, TERMED - LONG),
+        (2 * SHORT_PROBATION - TICK, 0),
+        (PROBATION + SHORT_PROBATION, TERMED),
+    ]) {
+        let outcomes = (0..100).map(|source| tables.note(round * 1000 + source, 0, 1001 + later));
+        assert_eq!(outcomes.filter(|it| *it == Noted::Enters).count(), expected, "{later} s later");
+    }
+}
+
+#[test]
+fn the_first_places_have_longer_terms() {
+    let terms: Vec<_> = (0..ENTRANTS).map(term).collect();
+    let [long, short] = [PROBATION, SHORT_PROBATION];
+    assert_eq!(terms, [long, long, long, short, short, short, short, 0]);
+}
+
+/// Spoofed sources that come twice by chance give way to a suspect of more.
+#[test]
+fn a_suspect_with_two_failures_gives_way_sooner() {
+    for (failures, expected) in [(2, SHORT_SUSPICION), (3, SUSPICION), (7, CONVICTION)] {
+        let mut suspect = Suspect::new(1, &contact(0), 0);
+        (1..failures).for_each(|it| _ = suspect.add(&contact(it), 0));
+        assert!(!is_free(&suspect, expected - 1) && is_free(&suspect, expected), "{failures}");
+    }
 }
 
 #[test]
@@ -115,8 +142,7 @@ fn a_verdict_keeps_its_place_for_a_day() {
     }
     // Four more, of which three find a place.
     for source in 2..6 {
-        tables.note(source, 0, 10);
-        tables.note(source, 1, 10);
+        (0..3).for_each(|pair| _ = tables.note(source, pair, 10));
     }
     let later = SUSPICION + 100;
     tables.note(9, 0, later);
@@ -125,7 +151,7 @@ fn a_verdict_keeps_its_place_for_a_day() {
 }
 
 fn entries() -> impl Strategy<Value = Vec<(u32, u32)>> {
-    prop::collection::vec((0..4_u32, 0..200_000_u32), ENTRANTS)
+    prop::collection::vec((0..4_u32, 100_000..200_000_u32), ENTRANTS)
 }
 
 proptest! {
@@ -138,10 +164,20 @@ proptest! {
             *it = if *which == 0 { 0 } else { entry(which << 13 | 1, &contact, *at) };
         }
         let (place, age) = oldest(&set, now);
-        let ages = set.map(|it| idle(it, now));
-        let oldest = *ages[..ENTRANTS - 1].iter().max().expect("some");
-        prop_assert_eq!((ages[place], age), (oldest, oldest), "{:?}", ages);
-        prop_assert!(place < ENTRANTS - 1);
+        // The time for which a term has been over.
+        let over = |place: usize| i64::from(idle(set[place], now)) - i64::from(term(place));
+        let is_free = set[place] == 0;
+        prop_assert_eq!(is_free, set[..TERMED].contains(&0));
+        prop_assert!(place < TERMED);
+        if is_free {
+            prop_assert_eq!(age, u32::MAX);
+        } else {
+            prop_assert_eq!(over(place), (0..TERMED).map(over).max().expect("some"), "{:?}", set);
+            prop_assert_eq!(i64::from(age) - i64::from(PROBATION), over(place));
+            let (_, admission) = admit((place, age));
+            let displaced = if over(place) >= 0 { idle(set[place], now) } else { 0 };
+            prop_assert_eq!((admission.has_room, admission.displaced), (over(place) >= 0, displaced));
+        }
         for tag in [tag, 1, 1 << 13 | 1, 2 << 13 | 1] {
             let is_held = set.iter().any(|it| is_tagged(*it, tag));
             prop_assert!(!is_held || may_hold(&set, tag));

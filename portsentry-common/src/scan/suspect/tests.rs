@@ -172,6 +172,31 @@ fn a_failure_raises_the_score_once() {
     assert_eq!(suspect.score, 6 * REFUSED + 3 * MEMBER, "only the first three count");
 }
 
+/// A failure that turns out to be a success takes its raise with it.
+#[test]
+fn an_answer_takes_back_what_membership_added() {
+    let mark = Mark { score: SILENT, period: period(0), is_open: false };
+    for (failures, raised, answers) in
+        [(1, 1, 1), (3, 3, 1), (3, 3, 2), (3, 2, 1), (3, 2, 2), (6, 3, 2), (6, 3, 5)]
+    {
+        let mut suspect = Suspect::default();
+        (0..failures).for_each(|it| _ = suspect.add(&contact(it, Outcome::Silent, Shape::Ordinary), 0));
+        suspect.raise(raised);
+        (0..answers)
+            .for_each(|it| suspect.take_back(&contact(it, Outcome::Served, Shape::Ordinary), mark, 0));
+        let left = failures - answers;
+        assert_eq!(
+            (suspect.failed, suspect.raised),
+            (left, raised.min(left)),
+            "{failures} {raised} {answers}"
+        );
+        let most = SILENT * i16::from(left) + MEMBER * i16::from(suspect.raised);
+        assert!(suspect.score <= most, "{suspect:?}");
+        suspect.raise(raised);
+        assert_eq!(suspect.raised, raised.min(left), "they count once");
+    }
+}
+
 proptest! {
     /// A member of groups is fenced only if it has six failures, its own contacts report it, and two more would fence
     /// it. So a group, real or spoofed, fences no source that makes

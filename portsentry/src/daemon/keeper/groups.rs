@@ -15,7 +15,8 @@ impl Keeper {
             return;
         }
         let Self { totals, scope, kernel, journal, .. } = self;
-        let joined = totals.scans.groups.note(sighting, now(), || scope.watched());
+        let has_answered = |port| kernel.learned.as_ref().is_some_and(|ports| ports.has_answered(port));
+        let joined = totals.scans.groups.note(sighting, now(), || scope.watched(), has_answered);
         if let Some(scans) = &kernel.scans {
             let raised = joined.raised.iter().try_for_each(|(member, pairs)| {
                 // The memory counts an IPv6 source by its network of `IPV6_PREFIX`, or a neighbour by its address.

@@ -10,7 +10,7 @@ use crate::policy::{Scan, sample_scan, sample_sighting};
 pub(crate) fn sample_groups() -> Groups {
     let mut groups = Groups::new(7);
     for number in 0..100 {
-        groups.note(&v4(number / 3, number), 1000, watched);
+        groups.note(&v4(number / 3, number), 1000, watched, silent);
     }
     groups
 }
@@ -27,6 +27,11 @@ pub(super) fn watched() -> BTreeMap<IpNet, u32> {
     ]
     .map(|(network, locality)| (network.parse().unwrap(), locality as u32))
     .into()
+}
+
+/// No port has answered.
+pub(super) const fn silent(_: SocketAddr) -> bool {
+    false
 }
 
 fn contact(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Sighting {
@@ -52,7 +57,7 @@ const V6: u128 = 0x2001_0db8_0005_0000_u128 << 64;
 
 /// Returns the scans that contacts make recognisable, with the number of contacts up to then.
 fn found(groups: &mut Groups, contacts: impl Iterator<Item = Sighting>) -> Vec<(usize, DistributedScan)> {
-    let noted = contacts.map(|contact| groups.note(&contact, 1000, watched).found);
+    let noted = contacts.map(|contact| groups.note(&contact, 1000, watched, silent).found);
     (1..).zip(noted).flat_map(|(number, found)| found.into_iter().map(move |scan| (number, scan))).collect()
 }
 
@@ -91,7 +96,7 @@ fn ipv6_sources_are_counted_by_their_64_in_both_views() {
 fn the_scores_of_members_rise_when_the_scan_is_found_and_afterwards() {
     let mut groups = Groups::new(7);
     let raised: Vec<_> =
-        (0..137).map(|number| groups.note(&v4(number / 3, number), 1000, watched).raised).collect();
+        (0..137).map(|number| groups.note(&v4(number / 3, number), 1000, watched, silent).raised).collect();
     assert!(raised[..135].iter().all(Vec::is_empty));
     assert_eq!(raised[135].len(), 46, "all members");
     assert_eq!(raised[135][0], ("192.0.2.0/32".parse().unwrap(), 3));
@@ -101,7 +106,7 @@ fn the_scores_of_members_rise_when_the_scan_is_found_and_afterwards() {
         [("192.0.2.45/32".parse().unwrap(), 2)],
         "the next contact is its source's second"
     );
-    assert_eq!(groups.note(&v4(99, 5), 1000 + group::TERM, watched).raised, [], "the scan is over");
+    assert_eq!(groups.note(&v4(99, 5), 1000 + group::TERM, watched, silent).raised, [], "the scan is over");
 }
 
 /// Of a /64, the first failures of the address that contacts count, and no others.
@@ -110,7 +115,7 @@ fn a_source_that_is_counted_by_its_address_is_raised_by_its_own_contact() {
     for (prefix, pairs) in [(64, 3), (56, 3), (0, 1), (128, 1)] {
         let mut groups = Groups::new(7);
         let contact = |number: u64| Sighting { prefix, ..v6(number / 5, V6 + u128::from(number)) };
-        let raised = (0..145).flat_map(|number| groups.note(&contact(number), 1000, watched).raised);
+        let raised = (0..145).flat_map(|number| groups.note(&contact(number), 1000, watched, silent).raised);
         assert_eq!(raised.last(), Some((contact(144).network(), pairs)), "{prefix}");
     }
 }
@@ -140,7 +145,7 @@ fn addresses_of_two_families_are_no_contact() {
     const V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
     let mut groups = Groups::new(7);
     for destination in [IpAddr::V4(V4), V4.to_ipv6_mapped().into()] {
-        groups.note(&contact(Ipv6Addr::from_bits(V6), destination), 1000, watched);
+        groups.note(&contact(Ipv6Addr::from_bits(V6), destination), 1000, watched, silent);
     }
     assert!(groups.sets.is_empty());
 }
@@ -151,7 +156,11 @@ fn few_addresses_have_no_groups() {
     let own = (0..400).map(|number| contact(Ipv4Addr::from_bits(number), [198, 51, 100, 1]));
     assert_eq!(found(&mut groups, own), []);
     let noted = Sighting { scan: Some(sample_scan()), ..v4(1, 1) };
-    assert_eq!(groups.note(&noted, 1000, watched), Joined::default(), "it isn't one of the first failures");
+    assert_eq!(
+        groups.note(&noted, 1000, watched, silent),
+        Joined::default(),
+        "it isn't one of the first failures"
+    );
     assert!(groups.sets.is_empty(), "no memory is taken");
 }
 
@@ -185,4 +194,28 @@ fn a_flood_displaces_no_busy_group_and_takes_no_more_memory() {
     assert_eq!(groups.sets.len(), SETS);
     let found = found(&mut groups, (100..200).map(|number| v4(number / 3, number)));
     assert!(matches!(&found[..], [(36, _)]), "{found:?}");
+}
+
+/// After a start, the first clients of services seem to fail until the answers come.
+#[test]
+fn addresses_that_have_answered_since_make_no_scan() {
+    let has_answered = |at: SocketAddr| !at.ip().to_string().ends_with('7') && at.port() == 445;
+    let mut groups = Groups::new(7);
+    let v6 = |number: u32| v6(u64::from(number / 3), V6 + u128::from(number));
+    for contact in [&|number| v4(number / 3, number) as Sighting, &v6 as &dyn Fn(u32) -> Sighting] {
+        let noted = (0..500).map(|number| groups.note(&contact(number), 1000, watched, has_answered));
+        assert!(noted.into_iter().all(|joined| joined == Joined::default()));
+    }
+}
+
+/// Services among the addresses hide no scan of the others.
+#[test]
+fn a_scan_is_found_beside_addresses_that_answer() {
+    let is_even = |at: SocketAddr| matches!(at.ip(), IpAddr::V4(address) if address.to_bits() % 2 == 0);
+    let mut groups = Groups::new(7);
+    let found: Vec<_> = (0..512)
+        .flat_map(|number| groups.note(&v4(number / 3, number), 1000, watched, is_even).found)
+        .collect();
+    let [scan] = &found[..] else { panic!("{found:?}") };
+    assert!((130..145).contains(&scan.covered), "{scan:?}");
 }
