@@ -26,7 +26,7 @@ fn a_line_taken_out_of_the_blocked_file_lets_its_host_in() {
     // Its count starts again.
     lab.nmap(lifted, "-sS -p 15");
     daemon.wait_until("it is blocked again", || daemon.blocked().contains(&lifted));
-    daemon.wait_until("its history has both", || daemon.file_about("HISTORY_FILE", lifted).len() == 2);
+    daemon.wait_until("its history has all", || daemon.file_about("HISTORY_FILE", lifted).len() == 3);
 }
 
 #[test]

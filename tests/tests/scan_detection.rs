@@ -267,6 +267,35 @@ fn a_distributed_scan_is_reported_with_its_members_and_fences_nobody() {
     assert_eq!(daemon.blocked(), Vec::<IpAddr>::new());
 }
 
+/// After a start nothing is known of the services behind, so each one's first client seems to fail until the answer comes.
+#[test]
+fn the_first_clients_of_many_services_are_no_distributed_scan() {
+    let lab = Lab::new();
+    make_gateway(&lab);
+    lab.bystander.ip("route add local 203.0.113.128/25 dev lo");
+    lab.host.ip(&format!("route add 198.51.100.0/24 via {}", Family::V4.member(2)));
+    // Its resets keep the service's queue short.
+    lab.scanner.ip("route add local 198.51.100.0/24 dev lo");
+    let _service = Service::start(&lab.bystander, Tcp, SERVED);
+    let daemon = guarding(&lab, "fence").with("PROTECTED_NETWORKS", "203.0.113.128/25").start();
+    let contacts = |port: u16| -> Vec<_> {
+        let syn = |number: u32| {
+            let [source, last] = [10 + number, 128 + number];
+            format!("IP(src='198.51.100.{source}', dst='203.0.113.{last}')/TCP(dport={port}, flags='S')")
+        };
+        (0..120).map(syn).collect()
+    };
+    let line = "Noted only (distributed scan): ";
+    lab.scapy(&contacts(SERVED));
+    let served = || daemon.setup().say("served --json").json().as_array().map_or(0, Vec::len);
+    // Two questions whose hashes meet take one place.
+    daemon.wait_until("the services are learned", || served() > 110);
+    daemon.settle();
+    assert_eq!(daemon.log().count(line), 0, "{:?}", daemon.log().lines());
+    lab.scapy(&contacts(2323));
+    daemon.log().wait_for(line);
+}
+
 #[test]
 fn a_restart_keeps_the_suspects_and_down_leaves_nothing() {
     let lab = Lab::new();
