@@ -27,10 +27,12 @@ const _: () = assert!(1 << PLACE_BITS == ENTRANTS);
 /// Returns the term of a place on probation, in seconds.
 #[must_use]
 pub const fn term(place: usize) -> u32 {
-    match place {
-        ..LONG => PROBATION,
-        ..TERMED => SHORT_PROBATION,
-        _ => 0,
+    if place < LONG {
+        PROBATION
+    } else if place < TERMED {
+        SHORT_PROBATION
+    } else {
+        0
     }
 }
 
