@@ -12,9 +12,12 @@ use portsentry::policy::{
     is_host,
     peers::{Gateway, Millis, Said, Word, is_private},
 };
-use tokio::time::sleep;
+use tokio::time::Instant;
 
-use self::claim::{Claim, Withdrawn};
+use self::{
+    claim::{Claim, Heard, Withdrawn},
+    file::Kept,
+};
 use crate::daemon::Daemon;
 
 /// Difference of two ends in milliseconds that is disregarded: a rest is measured somewhere within a request, which may take long.
@@ -26,7 +29,21 @@ pub const MOST: usize = 1 << 17;
 /// Number of blocks of a word.
 const AT_ONCE: usize = 256;
 
-type Wanted = BTreeMap<IpAddr, (Millis, Option<Millis>)>;
+/// Minimum time between two tellings of the whole to the same daemon, because it has refused words.
+const AGAIN: Duration = Duration::from_mins(1);
+/// Interval in milliseconds at which it is noted that something is still claimed.
+const NOTED: Millis = 3_600_000;
+
+/// What is claimed about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Term {
+    since: Millis,
+    until: Option<Millis>,
+    /// When it was first claimed, with interruptions.
+    first: Millis,
+}
+
+type Wanted = BTreeMap<IpAddr, Term>;
 
 /// The claims of one speaker.
 #[derive(Debug)]
@@ -37,13 +54,23 @@ pub struct Claims {
     rate: usize,
     /// By the speaker's own names for them.
     known: BTreeMap<String, Claim>,
-    /// What the daemon has been told, by address: start and end.
+    /// What has been claimed so far, by what stays the same if it is claimed again: it isn't new then.
+    heard: Heard,
+    /// What the daemon has been told, by address.
     told: Wanted,
     /// What the daemon has been told and is over since, until it would have ended: start and end. Whether a daemon has heard
     /// the withdrawal is unknown.
     withdrawn: Withdrawn,
     /// The connection in which it was told.
     connection: u64,
+    /// Number of refusals before which it was told.
+    refusals: u64,
+    /// When the whole was told last.
+    whole: Option<Instant>,
+    /// Start of the current second, and the number of news in it.
+    spent: (Instant, usize),
+    /// Whether there are more news than their rate allows.
+    is_behind: bool,
     is_saved: bool,
 }
 
@@ -52,9 +79,29 @@ impl Claims {
     #[must_use]
     pub fn load(gateway: Gateway, directory: &std::path::Path, rate: u32) -> Self {
         let file = directory.join(format!("{gateway}.json"));
-        let (known, withdrawn) = file::read(&file);
+        let Kept { known, withdrawn, heard } = file::read(&file);
         let told = by_address(&known);
-        Self { gateway, file, rate: rate as usize, known, told, withdrawn, connection: 0, is_saved: true }
+        Self {
+            gateway,
+            file,
+            rate: rate as usize,
+            known,
+            heard,
+            told,
+            withdrawn,
+            connection: 0,
+            refusals: 0,
+            whole: None,
+            spent: (Instant::now(), 0),
+            is_behind: false,
+            is_saved: true,
+        }
+    }
+
+    /// Whether the daemon has yet to be told news, because their rate is limited.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Returns the number of claims.
@@ -75,12 +122,20 @@ impl Claims {
         }
     }
 
-    /// Enters a claim, or a later end of a known one. Returns `false` if there is no room for it.
+    /// Enters a claim, or a later end of a known one. `same` is what stays the same if it is claimed again after an
+    /// interruption, so that a lift holds it back; without it, that is a new claim. Returns `false` if there is no room for it.
     #[must_use]
-    pub fn put(&mut self, id: String, address: IpAddr, until: Option<Millis>, now: Millis) -> bool {
+    pub fn put(
+        &mut self,
+        (id, same): (String, Option<String>),
+        address: IpAddr,
+        until: Option<Millis>,
+        now: Millis,
+    ) -> bool {
         if self.known.len() >= MOST && !self.known.contains_key(&id) {
             return false;
         }
+        let first = same.map(|same| self.note(same, now));
         let is_same = |claim: &Claim| {
             claim.address == address
                 && match (claim.until, until) {
@@ -95,9 +150,19 @@ impl Claims {
         let before =
             self.known.get(&id).filter(|claim| claim.address == address && is_later(until, claim.until));
         let since = before.map_or(now, |claim| claim.since);
-        self.known.insert(id, Claim { address, since, until });
+        self.known.insert(id, Claim { address, since, until, first });
         self.is_saved = false;
         true
+    }
+
+    /// Notes that something is claimed. Returns since when, with interruptions.
+    fn note(&mut self, same: String, now: Millis) -> Millis {
+        let (first, last) = self.heard.entry(same).or_insert((now, 0));
+        if last.saturating_add(NOTED) < now {
+            *last = now;
+            self.is_saved = false;
+        }
+        *first
     }
 
     /// Removes a claim.
@@ -118,13 +183,21 @@ impl Claims {
         self.supersede();
         let wanted = by_address(&self.known);
         self.withdraw(&wanted, now);
-        let saved =
-            if self.is_saved { Ok(()) } else { file::write(&self.file, &self.known, &self.withdrawn) };
+        let saved = if self.is_saved {
+            Ok(())
+        } else {
+            file::write(&self.file, (&self.known, &self.withdrawn, &self.heard))
+        };
         self.is_saved |= saved.is_ok();
         let connection = daemon.current();
         if connection != 0 {
             let is_new = std::mem::replace(&mut self.connection, connection) != connection;
-            self.tell_changes(daemon, wanted, is_new, now).await;
+            let refusals = daemon.refusals(&self.gateway);
+            let is_due = refusals != self.refusals && self.whole.is_none_or(|whole| whole.elapsed() >= AGAIN);
+            if is_new || is_due {
+                (self.refusals, self.whole) = (refusals, Some(Instant::now()));
+            }
+            self.tell_changes(daemon, wanted, is_new || is_due, now).await;
         }
         saved
     }
@@ -132,20 +205,28 @@ impl Claims {
     fn expire(&mut self, now: Millis) {
         let before = self.known.len();
         self.known.retain(|_, claim| claim.until.is_none_or(|until| until > now));
-        self.told.retain(|_, (_, until)| until.is_none_or(|until| until > now));
+        self.told.retain(|_, term| term.until.is_none_or(|until| until > now));
         self.is_saved &= self.known.len() == before;
+        // No lift stands longer.
+        self.heard.retain(|_, (_, last)| last.saturating_add(LONGEST) > now);
+        let excess = self.heard.len().saturating_sub(2 * MOST);
+        if excess > 0 {
+            let mut moments: Vec<Millis> = self.heard.values().map(|(_, last)| *last).collect();
+            let (_, last, _) = moments.select_nth_unstable(excess - 1);
+            let last = *last;
+            self.heard.retain(|_, (_, moment)| *moment > last);
+        }
     }
 
     /// Makes what is wanted later than what has been told, where that would outlast it: of a peer's blocks of one source the
     /// latest counts, and of one block the latest end.
     fn supersede(&mut self) {
         let mut starts = BTreeMap::new();
-        for (address, (since, until)) in by_address(&self.known) {
-            let outlasts = |(start, end): &&(Millis, Option<Millis>)| {
-                since < *start || (since == *start && !is_later(until, *end))
-            };
-            if let Some((start, _)) = self.told.get(&address).filter(outlasts) {
-                starts.insert(address, start.saturating_add(1));
+        for (address, Term { since, until, .. }) in by_address(&self.known) {
+            let outlasts =
+                |told: &&Term| since < told.since || (since == told.since && !is_later(until, told.until));
+            if let Some(told) = self.told.get(&address).filter(outlasts) {
+                starts.insert(address, told.since.saturating_add(1));
             }
         }
         for claim in self.known.values_mut() {
@@ -159,7 +240,7 @@ impl Claims {
     /// Notes what has been told and isn't wanted any more.
     fn withdraw(&mut self, wanted: &Wanted, now: Millis) {
         let before = self.withdrawn.clone();
-        for (address, (since, until)) in &self.told {
+        for (address, Term { since, until, .. }) in &self.told {
             let end = until.unwrap_or(since.saturating_add(LONGEST));
             self.withdrawn.insert(*address, (*since, end));
         }
@@ -177,37 +258,44 @@ impl Claims {
         self.is_saved &= self.withdrawn == before;
     }
 
-    async fn tell_changes(&mut self, daemon: &Daemon, wanted: Wanted, is_new: bool, now: Millis) {
-        let over = self.withdrawn.iter().filter(|(address, _)| is_new || self.told.contains_key(*address));
-        let over: Vec<Said> = over.map(|(address, (since, _))| withdrawal(*address, *since, now)).collect();
-        self.say(daemon, over, is_new).await;
-        let lacks = |(address, it): &(&IpAddr, &(Millis, Option<Millis>))| {
-            is_new || self.told.get(*address) != Some(*it)
-        };
-        let mut blocks: Vec<Said> = wanted
-            .iter()
-            .filter(lacks)
-            .map(|(address, (since, until))| said(*address, *since, *until))
-            .collect();
+    /// Tells what has changed, at the rate of news, or the whole at once.
+    async fn tell_changes(&mut self, daemon: &Daemon, wanted: Wanted, is_whole: bool, now: Millis) {
+        let over = self.withdrawn.iter().filter(|(address, _)| is_whole || self.told.contains_key(*address));
+        let mut all: Vec<Said> =
+            over.map(|(address, (since, _))| withdrawal(*address, *since, now)).collect();
+        let lacks = |(address, term): &(&IpAddr, &Term)| is_whole || self.told.get(*address) != Some(*term);
+        let mut blocks: Vec<Said> =
+            wanted.iter().filter(lacks).map(|(address, term)| said(*address, *term)).collect();
         // The daemon's quota is for the latest.
         blocks.sort_by_key(|block| std::cmp::Reverse(block.since));
-        self.say(daemon, blocks, is_new).await;
-        self.told = wanted;
-    }
-
-    /// Says words: a whole state at once, and news at their rate.
-    async fn say(&self, daemon: &Daemon, blocks: Vec<Said>, state: bool) {
-        let most = if state { AT_ONCE } else { AT_ONCE.min(self.rate) };
-        let mut second = 0;
-        for some in blocks.chunks(most) {
-            if !state && second + some.len() > self.rate {
-                sleep(Duration::from_secs(1)).await;
-                second = 0;
-            }
-            second += some.len();
-            let word = Word::Block { gateway: self.gateway.clone(), state, said: 0, blocks: some.to_vec() };
+        // Nobody waits for a release behind news.
+        all.extend(blocks);
+        let room = if is_whole { all.len() } else { self.room().min(all.len()) };
+        self.is_behind = room < all.len();
+        for some in all[..room].chunks(AT_ONCE) {
+            let blocks = some.to_vec();
+            let word = Word::Block { gateway: self.gateway.clone(), state: is_whole, said: 0, blocks };
             daemon.say(self.connection, &word).await;
         }
+        if is_whole {
+            self.told = wanted;
+            return;
+        }
+        self.spent.1 += room;
+        for Said { address, .. } in &all[..room] {
+            match wanted.get(address) {
+                Some(term) => drop(self.told.insert(*address, *term)),
+                None => drop(self.told.remove(address)),
+            }
+        }
+    }
+
+    /// Returns the number of news for which there is room in the current second.
+    fn room(&mut self) -> usize {
+        if self.spent.0.elapsed() >= Duration::from_secs(1) {
+            self.spent = (Instant::now(), 0);
+        }
+        self.rate.saturating_sub(self.spent.1)
     }
 }
 
@@ -220,12 +308,13 @@ pub fn source(network: IpNet, prefix: u8) -> Option<IpAddr> {
 
 /// Returns the latest start and end of the claims about each address.
 fn by_address(known: &BTreeMap<String, Claim>) -> Wanted {
-    let mut all = BTreeMap::new();
-    for Claim { address, since, until } in known.values() {
-        let (latest, end) = all.entry(*address).or_insert((*since, *until));
-        *latest = (*since).max(*latest);
-        if is_later(*until, *end) {
-            *end = *until;
+    let mut all: Wanted = BTreeMap::new();
+    for Claim { address, since, until, first } in known.values() {
+        let first = first.unwrap_or(*since);
+        let term = all.entry(*address).or_insert(Term { since: *since, until: *until, first });
+        (term.since, term.first) = ((*since).max(term.since), first.max(term.first));
+        if is_later(*until, term.until) {
+            term.until = *until;
         }
     }
     all
@@ -239,15 +328,16 @@ fn is_later(end: Option<Millis>, than: Option<Millis>) -> bool {
     }
 }
 
-fn said(address: IpAddr, since: Millis, until: Option<Millis>) -> Said {
+fn said(address: IpAddr, Term { since, until, first }: Term) -> Said {
+    let first = Some(first).filter(|first| *first < since);
     // None of these speakers says how the source was proven.
-    Said { address, since, until, proof: "administrator".into(), kind: None, port: 0, protocol: None }
+    Said { address, since, until, first, proof: "administrator".into(), kind: None, port: 0, protocol: None }
 }
 
 /// Returns a later block that is over already: of a peer's blocks of one source the latest counts.
 fn withdrawal(address: IpAddr, since: Millis, now: Millis) -> Said {
     let since = now.saturating_sub(2).max(since + 1);
-    said(address, since, Some(since + 1))
+    said(address, Term { since, until: Some(since + 1), first: since })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The daemon at the other end of `SHARE_SOCKET`.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -40,7 +41,12 @@ pub enum Told {
     Synced,
     /// Blocks of these sources are over.
     Released(Vec<IpAddr>),
+    /// The daemon has refused words of this gateway, because there were too many at a time.
+    Refused(Gateway),
 }
+
+/// Numbers of refusals, by gateway.
+type Refusals = BTreeMap<Gateway, u64>;
 
 /// A line of the protocol.
 #[derive(Serialize)]
@@ -56,6 +62,7 @@ pub struct Daemon {
     lines: Sender<(u64, String)>,
     /// Number of the current connection; 0 without one.
     connection: watch::Receiver<u64>,
+    refusals: watch::Receiver<Refusals>,
 }
 
 impl Daemon {
@@ -76,6 +83,16 @@ impl Daemon {
     pub fn connection(&self) -> watch::Receiver<u64> {
         self.connection.clone()
     }
+
+    /// Returns how often the daemon has refused words of a gateway because there were too many at a time.
+    pub fn refusals(&self, gateway: &Gateway) -> u64 {
+        self.refusals.borrow().get(gateway).copied().unwrap_or_default()
+    }
+
+    /// Follows the refusals.
+    pub fn refused(&self) -> watch::Receiver<Refusals> {
+        self.refusals.clone()
+    }
 }
 
 /// Starts to connect to the daemon at `socket`, again and again.
@@ -84,6 +101,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
     let (lines, mut queue) = channel(1);
     let (told, news) = channel(QUEUE);
     let (current, connection) = watch::channel(0);
+    let (refused, refusals) = watch::channel(Refusals::new());
     tokio::spawn(async move {
         let mut is_troubled = false;
         for number in 1.. {
@@ -91,7 +109,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
                 Ok(stream) => {
                     is_troubled = false;
                     LOG.notice("connected to the daemon");
-                    serve(stream, &told, &mut queue, (number, &current)).await
+                    serve(stream, &told, &mut queue, (number, &current, &refused)).await
                 }
                 Err(error) => error,
             };
@@ -108,7 +126,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
             }
         }
     });
-    (Daemon { lines, connection }, news)
+    (Daemon { lines, connection, refusals }, news)
 }
 
 fn complain(socket: &Path, error: &io::Error) {
@@ -123,7 +141,7 @@ async fn serve(
     stream: UnixStream,
     told: &Sender<Told>,
     queue: &mut Receiver<(u64, String)>,
-    (number, current): (u64, &watch::Sender<u64>),
+    (number, current, refused): (u64, &watch::Sender<u64>, &watch::Sender<Refusals>),
 ) -> io::Error {
     let (reading, mut writing) = stream.into_split();
     let hear = async {
@@ -136,6 +154,10 @@ async fn serve(
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let Some(news) = read(&line) else { continue };
+            if let Told::Refused(gateway) = news {
+                refused.send_modify(|refusals| *refusals.entry(gateway).or_default() += 1);
+                continue;
+            }
             let is_hello = matches!(news, Told::Hello(..));
             told.send(news).await.map_err(io::Error::other)?;
             if is_hello {
@@ -168,6 +190,7 @@ fn read(line: &[u8]) -> Option<Told> {
             Some(Told::Hello(gateway, prefix.filter(|length| *length <= 128).unwrap_or(128)))
         }
         "released" => serde_json::from_value(value["addresses"].clone()).ok().map(Told::Released),
+        "refused" => serde_json::from_value(value["gateway"].clone()).ok().map(Told::Refused),
         "synced" => Some(Told::Synced),
         _ => Word::read(line).ok().map(Told::Word),
     }

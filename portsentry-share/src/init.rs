@@ -11,7 +11,11 @@ use std::{
     path::Path,
 };
 
-use portsentry::{cli::ShareInit, config::is_gateway, exit::Exit};
+use portsentry::{
+    cli::ShareInit,
+    config::{OTHERS, is_gateway},
+    exit::Exit,
+};
 
 use self::openssl::{Authority, Subject};
 
@@ -61,6 +65,11 @@ fn make(init: &ShareInit) -> Result<(), String> {
 
 fn check(init: &ShareInit) -> Result<(), String> {
     for gateway in &init.gateways {
+        if OTHERS.contains(&gateway.as_str()) {
+            return Err(format!(
+                "{gateway:?} can't be a gateway's name: it stands for that way of hearing blocks"
+            ));
+        }
         if !is_gateway(gateway) || [ADMINISTRATOR, server::ACCOUNT].contains(&gateway.as_str()) {
             return Err(format!(
                 "{gateway:?} can't be a gateway's name: letters, digits, - and _, at most 64"

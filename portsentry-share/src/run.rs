@@ -112,11 +112,11 @@ async fn carry(config: Config, identity: Option<&Identity>) -> Exit {
         Some(identity) => {
             let (sender, receiver) = channel(MAILBOX);
             tokio::select! {
-                () = pass(told, &book, &gateway, Some(sender)) => {}
+                () = pass(told, &book, (&gateway, prefix), Some(sender)) => {}
                 () = start(config, identity, gateway.clone(), (daemon, receiver), end) => {}
             }
         }
-        None => pass(told, &book, &gateway, None).await,
+        None => pass(told, &book, (&gateway, prefix), None).await,
     }
     Exit::Failure
 }
@@ -130,8 +130,13 @@ async fn name(told: &mut Receiver<Told>) -> Option<(Gateway, u8)> {
     }
 }
 
-/// Notes what the daemon tells, and passes it on to the fleet, until the daemon calls the gateway by another name.
-async fn pass(mut told: Receiver<Told>, book: &Book, gateway: &Gateway, fleet: Option<Sender<Told>>) {
+/// Notes what the daemon tells, and passes it on to the fleet, until the daemon has other settings.
+async fn pass(
+    mut told: Receiver<Told>,
+    book: &Book,
+    (gateway, prefix): (&Gateway, u8),
+    fleet: Option<Sender<Told>>,
+) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -143,10 +148,12 @@ async fn pass(mut told: Receiver<Told>, book: &Book, gateway: &Gateway, fleet: O
             }
         };
         let Some(news) = news else { return };
-        if let Told::Hello(name, _) = &news
-            && name != gateway
+        if let Told::Hello(name, length) = &news
+            && (name, *length) != (gateway, prefix)
         {
-            LOG.error(&format!("the daemon calls this gateway {name} now, not {gateway}"));
+            LOG.error(&format!(
+                "the daemon's settings are others now: GATEWAY_NAME {name}, not {gateway}; IPV6_PREFIX {length}, not {prefix}"
+            ));
             return;
         }
         book.take(&news);

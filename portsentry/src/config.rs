@@ -38,7 +38,7 @@ pub use load::Loaded;
 pub use load_error::LoadError;
 pub use monitoring::{JsonLog, Targets};
 pub use parse::Text;
-pub use peers::{Peers, Trust, is_gateway};
+pub use peers::{OTHERS, Peers, Trust, is_gateway};
 pub use ports::PortSet;
 pub use read::{bytes as trusted, read_up_to as trusted_text};
 pub use report::{Diagnostic, Report, Severity};

@@ -14,7 +14,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    libc,
+    libc, setsockopt_impl, sockopt_impl,
     sys::{
         socket::{
             AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
@@ -36,6 +36,15 @@ pub use self::{
 /// Size of the read buffer in bytes. The kernel sends at most 32 KiB at a time, unless one interface alone needs
 /// more (`net/netlink/af_netlink.c`).
 const BUFFER: usize = 256 << 10;
+
+sockopt_impl!(
+    /// `NETLINK_GET_STRICT_CHK`
+    StrictCheck,
+    SetOnly,
+    libc::SOL_NETLINK,
+    libc::NETLINK_GET_STRICT_CHK,
+    bool
+);
 
 /// A socket of one netlink protocol.
 #[derive(Debug)]
@@ -69,6 +78,12 @@ impl Socket {
     /// Subscribes to the multicast `groups`, a bit for each.
     pub fn subscribe(&self, groups: u32) -> io::Result<()> {
         Ok(bind(self.descriptor.as_raw_fd(), &NetlinkAddr::new(0, groups))?)
+    }
+
+    /// Has the kernel check and apply the attributes of a request for a dump, such as a routing table
+    /// (`NETLINK_GET_STRICT_CHK`, Linux 4.20).
+    pub fn check_strictly(&self) -> io::Result<()> {
+        Ok(setsockopt(&self.descriptor, StrictCheck, &true)?)
     }
 
     /// Sets the size of the receive buffer in bytes, if this process has the privilege (`SO_RCVBUFFORCE`).

@@ -102,6 +102,26 @@ fn a_gateway_that_was_cut_off_is_whole_soon_and_a_server_without_routes_loses_no
 }
 
 #[test]
+fn a_server_that_lags_behind_hides_no_words_of_the_state() {
+    let fleet = Fleet::new(&["gw1", "gw2"]);
+    // Words that come together are no news.
+    fleet.configure(0, "NEWS_RATE=\"1\"\n");
+    let gateways = [0, 1].map(|index| fleet.gateway(index));
+    gateways.iter().for_each(|gateway| gateway.wait_until_ready(2));
+    gateways[1].wait_for_beat("gw1");
+    // It still answers for its part, and a gateway asks either of its two servers.
+    let connected =
+        |index: usize| gateways[1].heard(|words| words.report["servers"][index]["connected"] == true);
+    let leader = fleet.leader("gw1");
+    let server = (0..3).find(|index| *index != leader && connected(*index)).expect("one of two servers");
+    fleet.isolate(server, true);
+    for network in 90..96 {
+        gateways[0].block_all(&sources(network, WORDS));
+        gateways[1].wait_for_all("gw1", &sources(network, WORDS));
+    }
+}
+
+#[test]
 fn every_process_may_be_killed_at_any_moment() {
     let fleet = Fleet::new(&["gw1", "gw2", "gw3"]);
     let mut gateways = [0, 1, 2].map(|index| fleet.gateway(index));

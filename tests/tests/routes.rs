@@ -133,6 +133,42 @@ fn blocks_are_routes_until_they_are_lifted_and_nothing_else_is_touched() {
 }
 
 #[test]
+fn a_blackhole_that_is_lifted_here_stays_lifted_when_its_router_restarts() {
+    let lab = Lab::new();
+    let setup = sharing(&lab, "gw1");
+    let daemon = setup.start();
+    let routes = |verb: &str| {
+        lab.host.ip(&["203.0.113.9", "203.0.113.10"]
+            .map(|it| format!("route {verb} blackhole {it} table 81\n"))
+            .concat());
+    };
+    let (first, second): (IpAddr, IpAddr) = ([203, 0, 113, 9].into(), [203, 0, 113, 10].into());
+    let are_blocked = |expected: &[IpAddr]| {
+        daemon.wait_until(&format!("blocked are {expected:?}"), || {
+            let mut blocked = daemon.blocked();
+            blocked.sort();
+            blocked == expected
+        });
+    };
+    routes("add");
+    let files = files();
+    let heard = format!("{IN}STATE_DIRECTORY=\"{}\"\n", files.path().display());
+    let mut share = Share::start(&lab.host, &setup.share_socket(), &heard);
+    are_blocked(&[first, second]);
+    assert_eq!(setup.say("unblock --here 203.0.113.9").code, 0);
+    are_blocked(&[second]);
+    routes("delete");
+    are_blocked(&[]);
+    // The companion's own restart changes nothing.
+    share.kill();
+    share.restart(&lab.host);
+    routes("add");
+    are_blocked(&[second]);
+    let why = setup.say("why --json 203.0.113.9").out;
+    assert!(why.contains("lifted"), "{why}");
+}
+
+#[test]
 fn a_block_at_one_gateway_is_dropped_at_another_by_bgp() {
     let labs = [Lab::new(), Lab::new()];
     let [first, second] = &labs;

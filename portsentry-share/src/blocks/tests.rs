@@ -5,6 +5,7 @@ fn said(address: &str, until: Option<Millis>) -> Said {
         address: address.parse().unwrap(),
         since: 1000,
         until,
+        first: None,
         proof: "cookie".into(),
         kind: None,
         port: 23,

@@ -12,6 +12,16 @@ fn address(last: u8) -> IpAddr {
     [203, 0, 113, last].into()
 }
 
+/// A claim that is another one each time.
+fn own(id: &str) -> (String, Option<String>) {
+    (id.into(), None)
+}
+
+/// Returns the start and end of what is claimed about each address.
+fn terms(claims: &Claims) -> BTreeMap<IpAddr, (Millis, Option<Millis>)> {
+    by_address(&claims.known).into_iter().map(|(address, term)| (address, (term.since, term.until))).collect()
+}
+
 fn claims(directory: &std::path::Path) -> Claims {
     Claims::load("crowdsec".to_owned().try_into().unwrap(), directory, 100)
 }
@@ -20,39 +30,35 @@ fn claims(directory: &std::path::Path) -> Claims {
 fn a_claim_keeps_its_start_until_it_is_withdrawn_also_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = claims(directory.path());
-    assert!(first.put("7".into(), address(1), Some(150_000), 1000));
-    assert!(first.put("7".into(), address(1), Some(170_000), 2000));
-    assert!(first.put("8".into(), address(2), None, 2000));
-    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(150_000)), "the same end");
-    assert!(first.put("7".into(), address(1), Some(290_000), 3000));
-    assert_eq!(by_address(&first.known)[&address(1)], (1000, Some(290_000)), "it lasts longer");
-    file::write(&first.file, &first.known, &first.withdrawn).unwrap();
+    assert!(first.put(own("7"), address(1), Some(150_000), 1000));
+    assert!(first.put(own("7"), address(1), Some(170_000), 2000));
+    assert!(first.put(own("8"), address(2), None, 2000));
+    assert_eq!(terms(&first)[&address(1)], (1000, Some(150_000)), "the same end");
+    assert!(first.put(own("7"), address(1), Some(290_000), 3000));
+    assert_eq!(terms(&first)[&address(1)], (1000, Some(290_000)), "it lasts longer");
+    file::write(&first.file, (&first.known, &first.withdrawn, &first.heard)).unwrap();
     assert_eq!(std::fs::metadata(&first.file).unwrap().permissions().mode() & 0o777, 0o600);
     let mut second = claims(directory.path());
     assert_eq!(second.known, first.known);
     assert_eq!(second.told, by_address(&first.known));
-    assert!(second.put("9".into(), address(1), Some(160_000), 4000));
-    assert_eq!(by_address(&second.known)[&address(1)], (4000, Some(290_000)), "another block of the source");
+    assert!(second.put(own("9"), address(1), Some(160_000), 4000));
+    assert_eq!(terms(&second)[&address(1)], (4000, Some(290_000)), "another block of the source");
     second.remove("9");
     second.retain(|id| id == "8");
-    assert!(second.put("7".into(), address(1), Some(290_000), 5000));
-    assert_eq!(by_address(&second.known)[&address(1)], (5000, Some(290_000)), "it began again");
-    assert!(second.put("7".into(), address(1), Some(180_000), 6000));
-    assert_eq!(
-        by_address(&second.known)[&address(1)],
-        (6000, Some(180_000)),
-        "it ends earlier, so it is another"
-    );
+    assert!(second.put(own("7"), address(1), Some(290_000), 5000));
+    assert_eq!(terms(&second)[&address(1)], (5000, Some(290_000)), "it began again");
+    assert!(second.put(own("7"), address(1), Some(180_000), 6000));
+    assert_eq!(terms(&second)[&address(1)], (6000, Some(180_000)), "it ends earlier, so it is another");
 }
 
 #[test]
 fn a_shorter_claim_replaces_a_longer_one_that_is_over() {
     let directory = tempfile::tempdir().unwrap();
     let mut claims = claims(directory.path());
-    assert!(claims.put("7".into(), address(1), Some(300_000), 1000));
-    assert!(claims.put("8".into(), address(1), Some(900_000), 2000));
-    assert!(claims.put("9".into(), address(2), Some(300_000), 2000));
-    assert!(claims.put("10".into(), address(2), Some(900_000), 2000));
+    assert!(claims.put(own("7"), address(1), Some(300_000), 1000));
+    assert!(claims.put(own("8"), address(1), Some(900_000), 2000));
+    assert!(claims.put(own("9"), address(2), Some(300_000), 2000));
+    assert!(claims.put(own("10"), address(2), Some(900_000), 2000));
     claims.told = by_address(&claims.known);
     claims.supersede();
     assert_eq!(by_address(&claims.known), claims.told, "nothing is over");
@@ -60,15 +66,73 @@ fn a_shorter_claim_replaces_a_longer_one_that_is_over() {
     claims.remove("10");
     claims.supersede();
     let expected = [(address(1), (2001, Some(300_000))), (address(2), (2001, Some(300_000)))];
-    assert_eq!(by_address(&claims.known), expected.into());
+    assert_eq!(terms(&claims), expected.into());
     assert!(!claims.is_saved, "it stays so over a restart");
     claims.supersede();
     claims.told = by_address(&claims.known);
     claims.supersede();
-    assert_eq!(by_address(&claims.known), expected.into(), "only once");
-    assert!(claims.put("11".into(), address(1), Some(900_000), 9000));
+    assert_eq!(terms(&claims), expected.into(), "only once");
+    assert!(claims.put(own("11"), address(1), Some(900_000), 9000));
     claims.supersede();
-    assert_eq!(by_address(&claims.known)[&address(1)], (9000, Some(900_000)), "a later one is later already");
+    assert_eq!(terms(&claims)[&address(1)], (9000, Some(900_000)), "a later one is later already");
+}
+
+#[tokio::test]
+async fn what_is_claimed_again_after_an_interruption_is_not_new() {
+    let directory = tempfile::tempdir().unwrap();
+    let (nobody, _) = crate::daemon::follow(directory.path().join("none"));
+    let mut first = claims(directory.path());
+    let same = |id: &str| (id.to_owned(), Some("list 203.0.113.1".to_owned()));
+    assert!(first.put(same("7"), address(1), None, 1000));
+    // The list is replaced: its ban has another number.
+    assert!(first.put(same("8"), address(1), None, 2000));
+    let term = |claims: &Claims| by_address(&claims.known)[&address(1)];
+    assert_eq!((term(&first).since, term(&first).first), (2000, 1000));
+    first.retain(|_| false);
+    first.tell(&nobody, 3000).await.unwrap();
+    // The host restarts.
+    let mut second = claims(directory.path());
+    assert!(second.put(same("9"), address(1), None, 4000));
+    assert_eq!((term(&second).since, term(&second).first), (4000, 1000));
+    let Said { first, .. } = said(address(1), term(&second));
+    assert_eq!(first, Some(1000));
+    assert!(second.put(own("10"), address(1), None, 5000));
+    assert_eq!((term(&second).since, term(&second).first), (5000, 5000), "that is another claim");
+    second.remove("10");
+    second.remove("9");
+    second.tell(&nobody, 6000 + LONGEST).await.unwrap();
+    assert!(second.put(same("11"), address(1), None, 7000 + LONGEST));
+    assert_eq!(term(&second).first, 7000 + LONGEST, "no lift stands for so long");
+}
+
+#[tokio::test]
+async fn withdrawals_come_first_and_news_at_their_rate() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let (daemon, _told) = crate::daemon::follow(socket);
+    let mut claims = claims(directory.path());
+    assert!(claims.put(own("1"), address(1), None, 1000));
+    let mut connection = daemon.connection();
+    let telling = async {
+        connection.wait_for(|number| *number != 0).await.unwrap();
+        claims.tell(&daemon, 2000).await.unwrap();
+        for last in 2..=151 {
+            assert!(claims.put(own(&last.to_string()), address(last), None, 3000));
+        }
+        claims.tell(&daemon, 4000).await.unwrap();
+        assert!(claims.is_behind());
+        claims.remove("1");
+        claims.remove("151");
+        claims.spent.1 = 0;
+        claims.tell(&daemon, 5000).await.unwrap();
+        assert!(!claims.is_behind());
+    };
+    let (words, ()) = tokio::join!(heard(&listener), telling);
+    assert_eq!(words.len(), 1 + 100 + 1 + 49, "one was withdrawn before it was told");
+    assert_eq!(words[101], (address(1), 4998, Some(4999)));
+    let told = words.iter().map(|(address, ..)| *address).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(told.len(), 150);
 }
 
 #[test]
@@ -100,16 +164,16 @@ fn there_is_room_for_a_limited_number() {
     let directory = tempfile::tempdir().unwrap();
     let mut claims = claims(directory.path());
     for id in 0..MOST {
-        assert!(claims.put(id.to_string(), address(1), None, 1000));
+        assert!(claims.put((id.to_string(), None), address(1), None, 1000));
     }
     assert_eq!(
         claims.describe_others(1),
         " (1 left out: beyond 131072, or of networks or private addresses)"
     );
-    assert!(!claims.put("more".into(), address(2), None, 1000));
-    assert!(claims.put("7".into(), address(2), None, 2000), "a known one may change");
+    assert!(!claims.put(own("more"), address(2), None, 1000));
+    assert!(claims.put(own("7"), address(2), None, 2000), "a known one may change");
     claims.remove("8");
-    assert!(claims.put("more".into(), address(2), None, 1000));
+    assert!(claims.put(own("more"), address(2), None, 1000));
 }
 
 #[test]
@@ -147,8 +211,8 @@ async fn each_new_daemon_hears_of_withdrawals_until_their_blocks_would_have_ende
     let socket = directory.path().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     let mut first = claims(directory.path());
-    assert!(first.put("7".into(), address(1), Some(900_000), 1000));
-    assert!(first.put("8".into(), address(2), Some(900_000), 1000));
+    assert!(first.put(own("7"), address(1), Some(900_000), 1000));
+    assert!(first.put(own("8"), address(2), Some(900_000), 1000));
     // It stops before the daemon has heard that one is over.
     first.told = by_address(&first.known);
     first.remove("7");
@@ -168,7 +232,7 @@ async fn each_new_daemon_hears_of_withdrawals_until_their_blocks_would_have_ende
         let expected = [(address(1), now - 2, Some(now - 1)), (address(2), 1000, Some(900_000))];
         assert_eq!(words, expected, "at {now}");
     }
-    assert!(second.put("9".into(), address(1), Some(950_000), 7000));
+    assert!(second.put(own("9"), address(1), Some(950_000), 7000));
     second.tell(&nobody, 7000).await.unwrap();
     assert!(claims(directory.path()).withdrawn.is_empty(), "it is blocked again");
     second.told = by_address(&second.known);

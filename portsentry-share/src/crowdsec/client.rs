@@ -1,7 +1,12 @@
 //! HTTP requests to a Local API, with the system's certificates.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::{BufReader, Read},
+    sync::Arc,
+    time::Duration,
+};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use ureq::{
@@ -16,6 +21,9 @@ use crate::log::LOG;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Maximum length of an answer in bytes: about 300,000 decisions.
 const LARGEST: u64 = 64 << 20;
+/// Maximum number of bytes that are read of an error's text, and at a time of others.
+const ERROR: u64 = 4096;
+const BUFFER: usize = 64 << 10;
 /// Number of characters of an answer that problems show.
 const SHOWN: usize = 200;
 
@@ -66,14 +74,15 @@ impl Client {
         &self.url
     }
 
-    /// Sends a request to a path, with a header for authentication and a body. Returns the answer's JSON.
-    pub async fn ask(
+    /// Sends a request to a path, with a header for authentication and a body. Returns the answer, which is read from its JSON
+    /// as it arrives.
+    pub async fn ask<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         method: Method,
         path: String,
         (name, secret): (&'static str, String),
         body: Option<Value>,
-    ) -> Result<Value, Failure> {
+    ) -> Result<T, Failure> {
         let client = Arc::clone(self);
         let asked = spawn_blocking(move || {
             let mut request = Request::builder().method(method).uri(format!("{}{path}", client.url));
@@ -87,22 +96,24 @@ impl Client {
         asked.await.map_err(|error| Failure::new(error.to_string()))?
     }
 
-    fn send(&self, request: Request<String>) -> Result<Value, Failure> {
+    fn send<T: DeserializeOwned>(&self, request: Request<String>) -> Result<T, Failure> {
         let failed = |problem: String| Failure::new(format!("{}: {problem}", self.url));
         let response = self.agent.run(request).map_err(|error| failed(error.to_string()))?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        let mut reader = response.into_body().into_reader().take(LARGEST + 1);
-        reader.read_to_end(&mut body).map_err(|error| failed(error.to_string()))?;
+        let mut reader = response.into_body().into_reader().take(LARGEST);
         if !(200..300).contains(&status) {
+            let mut body = Vec::new();
+            // An answer that breaks off has a status, too.
+            let _ = reader.take(ERROR).read_to_end(&mut body);
             let text = String::from_utf8_lossy(&body);
             let shown: String = text.chars().filter(|it| !it.is_control()).take(SHOWN).collect();
             return Err(Failure { status: Some(status), ..failed(format!("HTTP status {status}: {shown}")) });
         }
-        if body.len() as u64 > LARGEST {
+        let read = serde_json::from_reader(BufReader::with_capacity(BUFFER, &mut reader));
+        if reader.limit() == 0 {
             return Err(failed(format!("the answer is larger than {} MiB", LARGEST >> 20)));
         }
-        serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
+        read.map_err(|error| failed(error.to_string()))
     }
 }
 

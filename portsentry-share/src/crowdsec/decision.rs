@@ -15,45 +15,75 @@ use serde_json::{Value, json};
 
 /// Origin of the decisions: `cscli decisions list` shows only those of agents and of `cscli` itself.
 const ORIGIN: &str = "crowdsec";
+/// Origins of decisions that come from lists: the community's, and others'.
+const LISTS: [&str; 3] = ["capi", "lists", "cscli-import"];
 /// Seconds of a decision for a block without an end.
 const YEAR: u64 = 365 * 86_400;
 
-/// A decision.
+/// A decision. A list has hundreds of thousands, so their texts aren't kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Written")]
 pub struct Decision {
     /// Its number at the API.
     pub id: u64,
     /// The reason.
+    pub scenario: Box<str>,
+    /// The banned network, or `None` for what isn't a ban of addresses.
+    pub network: Option<IpNet>,
+    /// Whether it belongs to a list, which is replaced every few hours: the same bans have other numbers then.
+    pub is_of_list: bool,
+    /// The rest of its time in milliseconds.
+    rest: Option<i64>,
+}
+
+/// A decision, as an API writes it.
+#[derive(Deserialize)]
+struct Written {
+    id: u64,
     #[serde(default)]
-    pub scenario: String,
-    /// What is to be done.
+    origin: String,
+    #[serde(default)]
+    scenario: Box<str>,
     #[serde(rename = "type", default)]
-    pub kind: String,
-    /// The kind of its value.
+    kind: String,
     #[serde(default)]
-    pub scope: String,
-    /// An address, or a network.
+    scope: String,
     #[serde(default)]
-    pub value: String,
+    value: String,
     /// The rest of its time, as Go writes it.
     #[serde(default)]
-    pub duration: String,
+    duration: String,
+}
+
+impl From<Written> for Decision {
+    fn from(Written { id, origin, scenario, kind, scope, value, duration }: Written) -> Self {
+        let is_of_addresses = ["ip", "range"].iter().any(|name| name.eq_ignore_ascii_case(&scope));
+        let is_ban = kind.eq_ignore_ascii_case("ban") && is_of_addresses;
+        let host = || value.parse::<IpAddr>().ok().map(IpNet::from);
+        let network = value.parse::<IpNet>().ok().or_else(host).filter(|_| is_ban);
+        let is_of_list = LISTS.iter().any(|list| origin.eq_ignore_ascii_case(list));
+        Self {
+            id,
+            scenario,
+            network: network.map(|network| network.trunc()),
+            is_of_list,
+            rest: millis(&duration),
+        }
+    }
 }
 
 impl Decision {
-    /// Returns the banned network, or `None` for what isn't a ban of addresses.
+    /// Returns what stays the same if the list that has it is replaced.
     #[must_use]
-    pub fn network(&self) -> Option<IpNet> {
-        let is_of_addresses = ["ip", "range"].iter().any(|scope| scope.eq_ignore_ascii_case(&self.scope));
-        let is_ban = self.kind.eq_ignore_ascii_case("ban") && is_of_addresses;
-        let host = || self.value.parse::<IpAddr>().ok().map(IpNet::from);
-        self.value.parse::<IpNet>().ok().or_else(host).filter(|_| is_ban).map(|network| network.trunc())
+    pub fn same(&self) -> Option<String> {
+        let network = self.network.filter(|_| self.is_of_list)?;
+        Some(format!("{} {network}", self.scenario))
     }
 
     /// Returns its end.
     #[must_use]
     pub fn end(&self, now: Millis) -> Option<Millis> {
-        Some(now.saturating_add_signed(millis(&self.duration)?))
+        Some(now.saturating_add_signed(self.rest?))
     }
 }
 
@@ -145,16 +175,15 @@ mod tests {
         }
     }
 
+    fn decision(origin: &str, kind: &str, scope: &str, value: &str) -> Decision {
+        let written = json!({
+            "id": 1, "origin": origin, "scenario": "x", "type": kind, "scope": scope, "value": value, "duration": "1h",
+        });
+        serde_json::from_value(written).unwrap()
+    }
+
     #[test]
     fn bans_of_addresses_are_recognised() {
-        let decision = |kind: &str, scope: &str, value: &str| Decision {
-            id: 1,
-            scenario: "x".into(),
-            kind: kind.into(),
-            scope: scope.into(),
-            value: value.into(),
-            duration: "1h".into(),
-        };
         for (kind, scope, value, expected) in [
             ("ban", "Ip", "203.0.113.9", Some("203.0.113.9/32")),
             ("ban", "Range", "203.0.113.9/24", Some("203.0.113.0/24")),
@@ -163,8 +192,20 @@ mod tests {
             ("ban", "Country", "XX", None),
             ("ban", "Ip", "nonsense", None),
         ] {
-            let network = decision(kind, scope, value).network();
-            assert_eq!(network, expected.map(|text| text.parse().unwrap()), "{kind} {scope} {value}");
+            let decision = decision("crowdsec", kind, scope, value);
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(decision.network, expected, "{kind} {scope} {value}");
+            assert_eq!(decision.end(7), Some(3_600_007));
+        }
+    }
+
+    #[test]
+    fn only_a_lists_bans_stay_the_same_when_they_are_made_anew() {
+        for (origin, expected) in
+            [("CAPI", true), ("lists", true), ("cscli-import", true), ("crowdsec", false), ("cscli", false)]
+        {
+            let same = decision(origin, "ban", "Ip", "203.0.113.9").same();
+            assert_eq!(same, expected.then(|| "x 203.0.113.9/32".into()), "{origin}");
         }
     }
 

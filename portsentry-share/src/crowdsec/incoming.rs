@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use portsentry::policy::peers::{Gateway, Millis};
-use serde::Deserialize;
-use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use serde::{Deserialize, Deserializer};
+use tokio::time::{Instant, timeout_at};
 use ureq::http::Method;
 
 use super::{
@@ -24,6 +23,8 @@ use crate::{
 const NAME: &str = "crowdsec-in";
 /// Interval between two requests.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Pause before the daemon is told more.
+const REST: Duration = Duration::from_secs(1);
 /// Interval at which all decisions are read anew, in case that a change was lost.
 const WHOLE: Duration = Duration::from_mins(30);
 
@@ -46,19 +47,29 @@ pub struct Incoming {
 #[derive(Debug, Deserialize)]
 struct Answer {
     #[serde(default)]
-    new: Option<Vec<Decision>>,
+    new: New,
     #[serde(default)]
     deleted: Option<Vec<Decision>>,
 }
 
+/// The decisions in an answer, and whether it lists them: `null` stands for none.
+#[derive(Debug, Default)]
+struct New {
+    is_listed: bool,
+    decisions: Vec<Decision>,
+}
+
+impl<'d> Deserialize<'d> for New {
+    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
+        let decisions = Option::deserialize(deserializer)?.unwrap_or_default();
+        Ok(Self { is_listed: true, decisions })
+    }
+}
+
 impl Answer {
-    /// Reads an answer. One without bans has `null`, but only something else than a Local API says nothing about them, and that
-    /// frees nobody.
-    fn read(answer: Value, is_whole: bool) -> Result<Self, String> {
-        if is_whole && answer.get("new").is_none() {
-            return Err("the answer doesn't list the decisions".into());
-        }
-        serde_json::from_value(answer).map_err(|error| error.to_string())
+    /// Checks an answer. Only something else than a Local API says nothing about bans, and that frees nobody.
+    fn check(self, is_whole: bool) -> Result<Self, &'static str> {
+        if is_whole && !self.new.is_listed { Err("the answer doesn't list the decisions") } else { Ok(self) }
     }
 }
 
@@ -79,35 +90,56 @@ impl Incoming {
 
     /// Subscribes for good.
     pub async fn run(mut self, daemon: Daemon, ways: Ways) {
-        let mut connection = daemon.connection();
-        let mut failures = 0;
+        let (mut connection, mut refused) = (daemon.connection(), daemon.refused());
+        let (mut failures, mut due) = (0, Instant::now());
         loop {
-            let read = self.read().await;
+            let is_due = Instant::now() >= due;
+            let read = if is_due { self.read().await } else { Ok(()) };
             // Also after a failure: the daemon may be a new one.
             let told = self.claims.tell(&daemon, now()).await;
-            let wait = match (read, told) {
-                (Ok(()), Ok(())) => {
-                    failures = 0;
-                    let skipped = self.claims.describe_others(self.skipped.len());
-                    let count = self.claims.count();
-                    ways.works(NAME, format!("{count} decisions of {}{skipped}", self.client.url()));
-                    INTERVAL
-                }
-                (Err(Failure { problem, .. }), _) => {
-                    failures += 1;
-                    // The changes since the last answer are lost.
-                    self.whole = None;
-                    ways.fails(NAME, problem);
-                    pause(failures)
-                }
-                (Ok(()), Err(problem)) => {
-                    ways.fails(NAME, problem);
-                    INTERVAL
+            if is_due {
+                due = Instant::now() + self.report(read, told, &mut failures, &ways);
+            }
+            let until = if self.claims.is_behind() { due.min(Instant::now() + REST) } else { due };
+            let wait = async {
+                // A new daemon is told at once.
+                tokio::select! {
+                    joined = connection.changed() => joined,
+                    refused = refused.changed() => refused,
                 }
             };
-            // A new daemon is told at once.
-            if let Ok(Err(_)) = timeout(wait, connection.changed()).await {
+            if let Ok(Err(_)) = timeout_at(until, wait).await {
                 return;
+            }
+        }
+    }
+
+    /// Reports how a request went. Returns the time until the next one.
+    fn report(
+        &mut self,
+        read: Result<(), Failure>,
+        told: Result<(), String>,
+        failures: &mut u32,
+        ways: &Ways,
+    ) -> Duration {
+        match (read, told) {
+            (Ok(()), Ok(())) => {
+                *failures = 0;
+                let skipped = self.claims.describe_others(self.skipped.len());
+                let count = self.claims.count();
+                ways.works(NAME, format!("{count} decisions of {}{skipped}", self.client.url()));
+                INTERVAL
+            }
+            (Err(Failure { problem, .. }), _) => {
+                *failures += 1;
+                // The changes since the last answer are lost.
+                self.whole = None;
+                ways.fails(NAME, problem);
+                pause(*failures)
+            }
+            (Ok(()), Err(problem)) => {
+                ways.fails(NAME, problem);
+                INTERVAL
             }
         }
     }
@@ -119,8 +151,10 @@ impl Incoming {
         let path = format!("/v1/decisions/stream?startup={is_whole}&scopes=ip,range&dedup=false");
         // A lift that happens during the request is later than what the answer says.
         let asked = now();
-        let answer = self.client.ask(Method::GET, path, ("X-Api-Key", self.key.clone()), None).await?;
-        let answer = Answer::read(answer, is_whole)
+        let answer: Answer =
+            self.client.ask(Method::GET, path, ("X-Api-Key", self.key.clone()), None).await?;
+        let answer = answer
+            .check(is_whole)
             .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
         self.take(answer, is_whole, asked);
         if is_whole {
@@ -130,10 +164,10 @@ impl Incoming {
     }
 
     fn take(&mut self, answer: Answer, is_whole: bool, now: Millis) {
-        let new = answer.new.unwrap_or_default();
+        let new = answer.new.decisions;
         if is_whole {
-            let present: BTreeSet<String> = new.iter().map(|decision| decision.id.to_string()).collect();
-            self.claims.retain(|id| present.contains(id));
+            let present: BTreeSet<u64> = new.iter().map(|decision| decision.id).collect();
+            self.claims.retain(|id| id.parse().is_ok_and(|id| present.contains(&id)));
             self.skipped.clear();
         } else {
             for decision in answer.deleted.unwrap_or_default() {
@@ -142,13 +176,20 @@ impl Incoming {
             }
         }
         for decision in new {
-            if decision.scenario == self.own {
+            if *decision.scenario == *self.own {
                 continue;
             }
-            let (Some(network), Some(end)) = (decision.network(), decision.end(now)) else { continue };
+            let (Some(network), Some(end)) = (decision.network, decision.end(now)) else { continue };
             match source(network, self.prefix) {
                 Some(_) if end <= now => {}
-                Some(address) if self.claims.put(decision.id.to_string(), address, Some(end), now) => {
+                Some(address)
+                    if self.claims.put(
+                        (decision.id.to_string(), decision.same()),
+                        address,
+                        Some(end),
+                        now,
+                    ) =>
+                {
                     self.skipped.remove(&decision.id);
                 }
                 _ if self.skipped.len() < MOST => drop(self.skipped.insert(decision.id)),
@@ -171,11 +212,13 @@ mod tests {
             (json!({"new": []}), true, true),
             (json!({"deleted": []}), false, true),
             (json!({}), false, true),
-            (json!([]), false, true),
+            (json!("text"), false, false),
             (json!({"new": 7}), false, false),
         ] {
-            assert_eq!(Answer::read(answer.clone(), true).is_ok(), whole, "{answer}");
-            assert_eq!(Answer::read(answer.clone(), false).is_ok(), part, "{answer}");
+            let read = |is_whole| {
+                serde_json::from_str::<Answer>(&answer.to_string()).is_ok_and(|it| it.check(is_whole).is_ok())
+            };
+            assert_eq!((read(true), read(false)), (whole, part), "{answer}");
         }
     }
 }

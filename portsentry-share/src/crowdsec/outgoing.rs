@@ -8,7 +8,10 @@ use portsentry::policy::{
     name_of,
     peers::{Millis, Said},
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use ureq::http::Method;
@@ -108,13 +111,13 @@ impl Outgoing {
         for network in over {
             let value = name_of(network);
             let path = format!("/v1/decisions?scenario={}&value={value}", self.scenario);
-            self.ask(Method::DELETE, path, None).await?;
+            let _: IgnoredAny = self.ask(Method::DELETE, path, None).await?;
             known.remove(&network);
         }
         for some in new.chunks(BATCH) {
             let alerts: Vec<Value> =
                 some.iter().map(|(network, _, said)| alert(*network, said, &self.scenario, now())).collect();
-            self.ask(Method::POST, "/v1/alerts".into(), Some(alerts.into())).await?;
+            let _: IgnoredAny = self.ask(Method::POST, "/v1/alerts".into(), Some(alerts.into())).await?;
             known.extend(some.iter().map(|(network, end, _)| (*network, *end)));
         }
         let count = known.len();
@@ -126,15 +129,13 @@ impl Outgoing {
     async fn read(&mut self) -> Result<BTreeMap<IpNet, Millis>, Failure> {
         let path = format!("/v1/alerts?scenario={}&has_active_decision=true&limit=0", self.scenario);
         let asked = now();
-        let answer = self.ask(Method::GET, path, None).await?;
-        let alerts: Option<Vec<Alert>> = serde_json::from_value(answer)
-            .map_err(|error| Failure { status: None, problem: format!("{}: {error}", self.client.url()) })?;
+        let alerts: Option<Vec<Alert>> = self.ask(Method::GET, path, None).await?;
         let decisions =
             alerts.unwrap_or_default().into_iter().flat_map(|alert| alert.decisions.unwrap_or_default());
         let mut known = BTreeMap::new();
-        for decision in decisions.filter(|decision| decision.scenario == self.scenario) {
+        for decision in decisions.filter(|decision| *decision.scenario == *self.scenario) {
             let end = decision.end(asked).filter(|end| *end > asked);
-            if let (Some(network), Some(end)) = (decision.network(), end) {
+            if let (Some(network), Some(end)) = (decision.network, end) {
                 let before = known.entry(network).or_insert(end);
                 *before = end.max(*before);
             }
@@ -143,7 +144,12 @@ impl Outgoing {
     }
 
     /// Sends a request with a token, and fetches the token first if there is none.
-    async fn ask(&mut self, method: Method, path: String, body: Option<Value>) -> Result<Value, Failure> {
+    async fn ask<T: DeserializeOwned + Send + 'static>(
+        &mut self,
+        method: Method,
+        path: String,
+        body: Option<Value>,
+    ) -> Result<T, Failure> {
         let token = match self.token.clone() {
             Some(token) => token,
             None => self.log_in().await?,
@@ -162,7 +168,7 @@ impl Outgoing {
         let (machine, password) = &self.machine;
         let login = json!({"machine_id": machine, "password": password, "scenarios": [self.scenario]});
         let no_secret = ("Authorization", String::new());
-        let answer =
+        let answer: Value =
             self.client.ask(Method::POST, "/v1/watchers/login".into(), no_secret, Some(login)).await?;
         let token = answer["token"].as_str().map(str::to_owned);
         let token = token.ok_or_else(|| Failure {
@@ -207,6 +213,7 @@ mod tests {
             address: "203.0.113.9".parse().unwrap(),
             since: 0,
             until,
+            first: None,
             proof: "cookie".into(),
             kind: None,
             port: 23,

@@ -39,8 +39,8 @@ const RESUMPTION: Duration = Duration::from_millis(500);
 /// The places where messages are put.
 #[derive(Debug)]
 pub struct Mailboxes {
-    /// Answers about words for the state: their identifications, and whether they are stored.
-    pub acks: UnboundedSender<(u64, bool)>,
+    /// Answers about words for the state: their identifications, and their sequence numbers if they are stored.
+    pub acks: UnboundedSender<(u64, Option<u64>)>,
     /// News and beats, by peer. What doesn't fit is lost, and found missing later.
     pub peers: Vec<Sender<Message>>,
 }
@@ -120,13 +120,14 @@ impl Links {
         })
     }
 
-    /// Sends a request over one connection. Returns the answers, unless no connection is ready.
+    /// Sends a request over one connection, chosen at random: a server that lags behind the others answers all the same. Returns the
+    /// answers, unless no connection is ready.
     pub fn request(&self, subject: &str, payload: &[u8]) -> Option<Answers<'_>> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = unbounded_channel();
         lock(&self.requests).insert(number, sender);
         let answers = Answers { links: self, number, receiver };
-        let sent = self.send(number, |slot| {
+        let sent = self.send(fastrand::u64(..), |slot| {
             let reply = format!("_INBOX.{}-{slot}.r{number}", self.run);
             nats::publish_with_reply(subject, &reply, None, payload)
         });
@@ -164,7 +165,7 @@ impl Links {
         };
         let Ok(number) = number.parse::<u64>() else { return };
         if kind == "s" {
-            let _ = self.mailboxes.acks.send((number, is_stored(&message)));
+            let _ = self.mailboxes.acks.send((number, sequence(&message)));
         } else if let Some(request) = lock(&self.requests).get(&number) {
             // Its sender waits no longer.
             let _ = request.send(message);
@@ -172,10 +173,11 @@ impl Links {
     }
 }
 
-/// Whether an answer says that a word is stored.
-fn is_stored(message: &Message) -> bool {
+/// Returns the sequence number in an answer that says that a word is stored.
+fn sequence(message: &Message) -> Option<u64> {
     let answer = serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap_or_default();
-    message.headers.status.is_none() && answer["error"].is_null() && answer["seq"].is_u64()
+    let is_stored = message.headers.status.is_none() && answer["error"].is_null();
+    answer["seq"].as_u64().filter(|_| is_stored)
 }
 
 /// The answers to a request.
@@ -223,15 +225,11 @@ impl Inbox for Slot<'_> {
     }
 
     fn take(&self, message: Message) {
-        match message.subscription.checked_sub(FIRST) {
-            Some(number) if self.admits(&message) => {
-                let peer = usize::try_from(number / 2).ok();
-                if let Some(peer) = peer.and_then(|peer| self.links.mailboxes.peers.get(peer)) {
-                    let _ = peer.try_send(message);
-                }
-            }
-            Some(_) => {}
-            None => self.links.answer(message),
+        let Some(number) = message.subscription.checked_sub(FIRST) else { return self.links.answer(message) };
+        let peer = usize::try_from(number / 2).ok().and_then(|peer| self.links.mailboxes.peers.get(peer));
+        // Only messages of subscriptions count.
+        if let Some(peer) = peer.filter(|_| self.admits(&message)) {
+            let _ = peer.try_send(message);
         }
     }
 
@@ -246,7 +244,14 @@ pub async fn resume(links: Arc<Links>, subscriptions: Arc<Vec<(u64, String)>>) {
         sleep(RESUMPTION).await;
         let due = lock(&links.floods).resume(Instant::now());
         for (number, subject) in subscriptions.iter().filter(|(number, _)| due.contains(number)) {
-            links.publish(format!("SUB {subject} {number}\r\n").as_bytes());
+            let frame = format!("SUB {subject} {number}\r\n");
+            for slot in &links.ready {
+                let sender = lock(slot).clone();
+                if let Some(sender) = sender {
+                    // A full queue has room in a moment, or its connection ends, and the next one begins with all subscriptions.
+                    let _ = sender.send(frame.clone().into()).await;
+                }
+            }
         }
     }
 }

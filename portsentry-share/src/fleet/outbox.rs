@@ -30,8 +30,12 @@ const BURST: u64 = 5;
 struct Waiting {
     stored: Stored,
     number: u64,
-    /// Its identification on its way.
+    /// Its identification on its way, or that of the word that it replaces.
     sent: Option<u64>,
+    /// Whether it replaces a word that is on its way. It is sent after that one, or the state could keep the wrong one of the two.
+    is_next: bool,
+    /// Its last identification, or 0.
+    refused: u64,
 }
 
 /// News that the state has yet to store.
@@ -43,10 +47,15 @@ struct Repeated {
     times: usize,
 }
 
+/// Number of what the state had before this run. The others read it once, because news of an earlier run may have been lost.
+const BEFORE: u64 = 1;
+
 /// The words of this gateway.
 #[derive(Debug)]
 pub struct Outbox {
     run: u64,
+    /// Sequence number of the last stored word that is known.
+    sequence: u64,
     rate: u64,
     /// Thousandths of words that may be sent as news.
     bucket: u64,
@@ -70,18 +79,25 @@ impl Outbox {
         let rate = u64::from(rate);
         Self {
             run,
+            sequence: 0,
             rate,
             bucket: rate * BURST * 1000,
             refilled: now,
-            number: 0,
+            number: BEFORE,
             waiting: HashMap::new(),
-            unstored: BTreeMap::new(),
+            unstored: BTreeMap::from([(BEFORE, 1)]),
             ready: VecDeque::new(),
             sent: BTreeMap::new(),
             identification: 0,
             news: VecDeque::new(),
             pause: now,
         }
+    }
+
+    /// Records that the state has been read up to a sequence number.
+    pub fn read(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+        self.forget(BEFORE);
     }
 
     /// Says words. Returns the news to publish, unless there have been too many: then the words only go to the state.
@@ -106,15 +122,12 @@ impl Outbox {
         self.number += 1;
         for stored in words {
             let key = stored.key.clone();
-            let waiting = Waiting { stored, number: self.number, sent: None };
             *self.unstored.entry(self.number).or_default() += 1;
-            let before = self.waiting.insert(key.clone(), waiting);
-            let is_queued = before.as_ref().is_some_and(|before| before.sent.is_none());
-            if let Some(before) = before {
-                self.forget(before.number);
-            }
-            if !is_queued {
-                self.ready.push_back(key);
+            let sent = self.waiting.get(&key).and_then(|before| before.sent);
+            let waiting = Waiting { stored, number: self.number, sent, is_next: sent.is_some(), refused: 0 };
+            match self.waiting.insert(key.clone(), waiting) {
+                Some(before) => self.forget(before.number),
+                None => self.ready.push_back(key),
             }
         }
     }
@@ -131,6 +144,10 @@ impl Outbox {
         {
             let Some(waiting) = self.waiting.get_mut(&key).filter(|it| it.sent.is_none()) else { continue };
             self.identification += 1;
+            // Each number has its connection, and another attempt takes the other one.
+            if waiting.refused > 0 && waiting.refused % 2 == self.identification % 2 {
+                self.identification += 1;
+            }
             waiting.sent = Some(self.identification);
             self.sent.insert(self.identification, (key, now));
             ready.push((self.identification, waiting.stored.clone()));
@@ -138,13 +155,13 @@ impl Outbox {
         ready
     }
 
-    /// Records that the state has stored a word.
-    pub fn stored(&mut self, identification: u64) {
+    /// Records that the state has stored a word under a sequence number.
+    pub fn stored(&mut self, identification: u64, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
         let Some((key, _)) = self.sent.remove(&identification) else { return };
-        // A later word with the same key may have replaced it.
-        if self.waiting.get(&key).is_some_and(|waiting| waiting.sent == Some(identification))
-            && let Some(waiting) = self.waiting.remove(&key)
-        {
+        if self.waiting.get(&key).is_some_and(|waiting| waiting.is_next) {
+            self.send_again(key);
+        } else if let Some(waiting) = self.waiting.remove(&key) {
             self.forget(waiting.number);
         }
     }
@@ -152,10 +169,17 @@ impl Outbox {
     /// Records that the state hasn't stored a word. It is sent again.
     pub fn refused(&mut self, identification: u64, now: Instant) {
         let Some((key, _)) = self.sent.remove(&identification) else { return };
-        if let Some(waiting) = self.waiting.get_mut(&key).filter(|it| it.sent == Some(identification)) {
-            waiting.sent = None;
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            waiting.refused = identification;
+        }
+        self.send_again(key);
+        self.pause = now + PAUSE;
+    }
+
+    fn send_again(&mut self, key: String) {
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            (waiting.sent, waiting.is_next) = (None, false);
             self.ready.push_back(key);
-            self.pause = now + PAUSE;
         }
     }
 
@@ -181,7 +205,7 @@ impl Outbox {
     #[must_use]
     pub fn beat(&self, clock: Millis) -> Beat {
         let stored = self.unstored.keys().next().map_or(self.number, |first| first - 1);
-        Beat { run: self.run, number: self.number, stored, clock }
+        Beat { run: self.run, number: self.number, stored, sequence: self.sequence, clock }
     }
 
     /// Returns the number of words that the state has yet to store.

@@ -36,6 +36,9 @@ const BEHIND: Duration = Duration::from_millis(200);
 /// Pause after the state could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Texts in the state by key, and the sequence number up to which they have been read.
+type Known = (HashMap<String, Vec<u8>>, u64);
+
 /// This gateway.
 #[derive(Debug)]
 pub struct Own {
@@ -47,7 +50,7 @@ pub struct Own {
     outbox: Outbox,
     /// The state that the daemon is telling, by key.
     state: HashMap<String, Stored>,
-    reading: Option<JoinHandle<HashMap<String, Vec<u8>>>>,
+    reading: Option<JoinHandle<Known>>,
     /// Moment since which the state has lacked words.
     behind: Option<Instant>,
 }
@@ -77,7 +80,7 @@ impl Own {
     }
 
     /// Serves it until the daemon calls the gateway by another name.
-    pub async fn run(mut self, mut told: Receiver<Told>, mut acks: UnboundedReceiver<(u64, bool)>) {
+    pub async fn run(mut self, mut told: Receiver<Told>, mut acks: UnboundedReceiver<(u64, Option<u64>)>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut ready = self.links.follow();
@@ -92,10 +95,10 @@ impl Own {
                     Some(news) => self.take(news, &mut told),
                     None => return,
                 },
-                ack = acks.recv() => if let Some((number, is_stored)) = ack {
-                    self.acknowledge(number, is_stored);
-                    while let Ok((number, is_stored)) = acks.try_recv() {
-                        self.acknowledge(number, is_stored);
+                ack = acks.recv() => if let Some((number, sequence)) = ack {
+                    self.acknowledge(number, sequence);
+                    while let Ok((number, sequence)) = acks.try_recv() {
+                        self.acknowledge(number, sequence);
                     }
                 },
                 changed = ready.changed() => if changed.is_ok() {
@@ -107,7 +110,10 @@ impl Own {
                 },
                 read = ended(self.reading.as_mut()) => {
                     self.reading = None;
-                    self.compare(&read.unwrap_or_default());
+                    let (known, sequence) = read.unwrap_or_default();
+                    self.compare(&known);
+                    self.outbox.read(sequence);
+                    self.beat();
                 }
                 _ = ticks.tick() => {
                     if passed.is_multiple_of(BEAT) {
@@ -151,7 +157,7 @@ impl Own {
                     words.push(word);
                 }
                 Told::Synced => self.read(),
-                Told::Released(_) => {}
+                Told::Released(_) | Told::Refused(_) => {}
             }
             if count < wire::WORDS / 2 {
                 next = told.try_recv().ok();
@@ -183,7 +189,7 @@ impl Own {
                         known.extend(found.into_iter().map(|(key, payload, _)| (key, payload)));
                         next = after;
                         if !is_more {
-                            return known;
+                            return (known, next - 1);
                         }
                     }
                     None => sleep(RETRY).await,
@@ -199,15 +205,13 @@ impl Own {
         let mut lacking = lacking.peekable();
         if lacking.peek().is_some() {
             self.outbox.store(lacking);
-            self.beat();
         }
     }
 
-    fn acknowledge(&mut self, number: u64, is_stored: bool) {
-        if is_stored {
-            self.outbox.stored(number);
-        } else {
-            self.outbox.refused(number, Instant::now());
+    fn acknowledge(&mut self, number: u64, sequence: Option<u64>) {
+        match sequence {
+            Some(sequence) => self.outbox.stored(number, sequence),
+            None => self.outbox.refused(number, Instant::now()),
         }
     }
 

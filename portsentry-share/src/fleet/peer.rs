@@ -16,11 +16,21 @@ use crate::{daemon::Daemon, nats::Message};
 const PAUSE: Duration = Duration::from_millis(200);
 /// Pause after the state could not be read.
 const RETRY: Duration = Duration::from_secs(1);
+/// Number of readings that may end before the sequence number up to which the peer knows its words to be stored. A server that lags
+/// behind the others answers all the same, but the server is chosen anew for each reading. After so many of them the word with that
+/// number is over.
+const SHORT: u32 = 10;
 
 /// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
 type Read = (u64, Option<u64>);
-/// A run of the peer's companion, and the number up to which all its words are known after a reading.
-type Known = Option<(u64, u64)>;
+/// What is known after a reading: all words of a run of the peer's companion up to a number, if it has read the state up to a
+/// sequence number.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    run: u64,
+    number: u64,
+    sequence: u64,
+}
 
 /// Another gateway.
 #[derive(Debug)]
@@ -36,8 +46,10 @@ pub struct Peer {
     /// Next sequence number of its part of the state.
     next: u64,
     /// When the state is to be read, and what is known afterwards.
-    wanted: Option<(Instant, Known)>,
-    reading: Option<(JoinHandle<Read>, Known)>,
+    wanted: Option<(Instant, Option<Known>)>,
+    reading: Option<(JoinHandle<Read>, Option<Known>)>,
+    /// Number of readings in a row that ended too early.
+    short: u32,
 }
 
 impl Peer {
@@ -54,6 +66,7 @@ impl Peer {
             next: 1,
             wanted: None,
             reading: None,
+            short: 0,
         }
     }
 
@@ -61,6 +74,8 @@ impl Peer {
     pub async fn run(mut self, mut mailbox: Receiver<Message>) {
         let mut ready = self.links.follow();
         let mut connection = self.daemon.connection();
+        let mut refused = self.daemon.refused();
+        let mut refusals = 0;
         loop {
             let due = self.wanted.as_ref().filter(|_| self.reading.is_none()).map(|(due, _)| *due);
             tokio::select! {
@@ -71,6 +86,13 @@ impl Peer {
                 // After a cut, and with a new daemon, the state is read from where it was read to.
                 changed = ready.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
                 changed = connection.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
+                changed = refused.changed() => if changed.is_err() {
+                    return;
+                } else if self.daemon.refusals(&self.gateway) != std::mem::replace(&mut refusals, self.daemon.refusals(&self.gateway)) {
+                    // The state has them, too.
+                    self.seen.forget();
+                    self.want(RETRY, None);
+                },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin(),
                 read = ended(self.reading.as_mut().map(|(task, _)| task)) => self.end(read.unwrap_or((0, None))),
             }
@@ -86,7 +108,8 @@ impl Peer {
                 return;
             }
             if let Some(number) = self.seen.missing(&beat) {
-                self.want(Duration::ZERO, Some((beat.run, number)));
+                let known = Known { run: beat.run, number, sequence: beat.sequence };
+                self.want(Duration::ZERO, Some(known));
             }
             self.say(connection, &Word::Beat { gateway: self.gateway.clone(), clock: beat.clock }).await;
         } else if let Some(news) = wire::read_news(&self.gateway, &message.payload)
@@ -105,7 +128,7 @@ impl Peer {
     }
 
     /// Has the state read after a time. Afterwards all words up to a number of a run are known.
-    fn want(&mut self, after: Duration, known: Known) {
+    fn want(&mut self, after: Duration, known: Option<Known>) {
         let due = Instant::now() + after;
         self.wanted = Some(match self.wanted.take() {
             Some((before, earlier)) => (before.min(due), known.or(earlier)),
@@ -138,8 +161,16 @@ impl Peer {
         match next {
             Some(next) if connection == self.told => {
                 self.next = next;
-                if let Some((run, number)) = known {
-                    self.seen.know(run, number);
+                match known {
+                    Some(Known { sequence, .. }) if next <= sequence && self.short < SHORT => {
+                        self.short += 1;
+                        self.want(if self.short > SHORT / 2 { RETRY } else { PAUSE }, known);
+                    }
+                    Some(Known { run, number, .. }) => {
+                        self.short = 0;
+                        self.seen.know(run, number);
+                    }
+                    None => {}
                 }
                 if let Some((due, _)) = &mut self.wanted {
                     *due = (*due).max(Instant::now() + PAUSE);

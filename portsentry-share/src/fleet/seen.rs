@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn beat(run: u64, number: u64, stored: u64) -> Beat {
-        Beat { run, number, stored, clock: 0 }
+        Beat { run, number, stored, sequence: stored, clock: 0 }
     }
 
     #[test]

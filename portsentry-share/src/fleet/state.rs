@@ -31,12 +31,15 @@ pub async fn read(links: &Links, gateway: &Gateway, next: u64) -> Option<(Found,
     let (mut found, mut last, mut is_more) = (Vec::new(), next, false);
     loop {
         let message = timeout(PATIENCE, answers.receiver.recv()).await.ok()??;
-        match message.headers.status {
-            None => {}
-            Some(END | NONE) => return Some((found, last, is_more)),
-            Some(_) => return None,
-        }
         let number = |name: &str| message.headers.get(name).and_then(|text| text.parse::<u64>().ok());
+        // The servers lose answers if the routes between them break meanwhile.
+        let is_whole = last == next || number("Nats-Last-Sequence").is_none_or(|before| before + 1 == last);
+        match message.headers.status {
+            None if is_whole => {}
+            Some(END) if is_whole => return Some((found, last, is_more)),
+            Some(NONE) => return Some((found, last, is_more)),
+            _ => return None,
+        }
         last = last.max(number("Nats-Sequence")? + 1);
         is_more = number("Nats-Num-Pending").is_some_and(|pending| pending > 0);
         let key = message.headers.get("Nats-Subject").and_then(|subject| subject.strip_prefix(&prefix))?;

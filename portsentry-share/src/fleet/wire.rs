@@ -72,6 +72,8 @@ pub struct Beat {
     pub number: u64,
     /// Number up to which the fleet's state has all words.
     pub stored: u64,
+    /// Sequence number in its part of the state, up to which these are.
+    pub sequence: u64,
     /// The gateway's clock.
     pub clock: Millis,
 }
@@ -189,6 +191,7 @@ pub mod tests {
             address: address.parse().unwrap(),
             since: 1000,
             until: Some(3_601_000),
+            first: None,
             proof: "cookie".into(),
             kind: None,
             port: 23,

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 use nix::poll::{PollFd, PollFlags, poll};
 use portsentry::{
     netlink::{Protocol, Socket},
@@ -15,6 +16,7 @@ use portsentry::{
 };
 use tokio::{
     sync::mpsc::{Receiver, channel},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
@@ -33,6 +35,8 @@ use crate::{
 const NAME: &str = "routes-in";
 /// Interval at which the table is read even if nothing seems to have changed.
 const SCAN: Duration = Duration::from_mins(1);
+/// Pause before the daemon is told more.
+const REST: Duration = Duration::from_secs(1);
 /// Time in which further changes are gathered.
 const GATHERING: Duration = Duration::from_millis(50);
 /// Interval in milliseconds at which the thread looks whether it is still wanted.
@@ -67,16 +71,18 @@ impl Incoming {
 
     async fn follow(&mut self, daemon: &Daemon, ways: &Ways) -> io::Result<std::convert::Infallible> {
         let mut news = watch(self.table)?;
-        let mut connection = daemon.connection();
+        let (mut connection, mut refused) = (daemon.connection(), daemon.refused());
         loop {
             self.scan(daemon, ways).await?;
             let wait = async {
                 tokio::select! {
                     change = news.recv() => change.ok_or(io::ErrorKind::BrokenPipe.into()),
                     joined = connection.changed() => joined.map_err(io::Error::other),
+                    refused = refused.changed() => refused.map_err(io::Error::other),
                 }
             };
-            if let Ok(waited) = timeout(SCAN, wait).await {
+            let pause = if self.claims.is_behind() { REST } else { SCAN };
+            if let Ok(waited) = timeout(pause, wait).await {
                 waited?;
                 sleep(GATHERING).await;
             }
@@ -84,13 +90,18 @@ impl Incoming {
     }
 
     async fn scan(&mut self, daemon: &Daemon, ways: &Ways) -> io::Result<()> {
-        let found = Table::open(self.table)?.blackholes(false)?;
+        let table = self.table;
+        // A full table takes seconds.
+        let found = spawn_blocking(move || Table::open(table)?.blackholes(false))
+            .await
+            .map_err(io::Error::other)??;
         let now = millis_of(SystemTime::now());
         self.claims.retain(|id| id.parse().is_ok_and(|network| found.contains(&network)));
         let mut skipped = 0;
         for network in found {
             match source(network, self.prefix) {
-                Some(address) if self.claims.put(network.to_string(), address, None, now) => {}
+                // One that is gone for a while, as after a restart of a router, isn't new.
+                Some(address) if self.claims.put(known_as(network), address, None, now) => {}
                 _ => skipped += 1,
             }
         }
@@ -99,6 +110,10 @@ impl Incoming {
         ways.works(NAME, format!("{} blackholes in table {}{skipped}", self.claims.count(), self.table));
         Ok(())
     }
+}
+
+fn known_as(network: IpNet) -> (String, Option<String>) {
+    (network.to_string(), Some(network.to_string()))
 }
 
 /// Watches a table on a thread of its own, which ends with the receiver.

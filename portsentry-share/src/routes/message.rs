@@ -10,7 +10,7 @@ pub const PROTOCOL: u8 = 80;
 /// `RTN_BLACKHOLE`
 pub const BLACKHOLE: u8 = 6;
 /// Bytes of `struct rtmsg`.
-pub const HEADER: usize = 12;
+const HEADER: usize = 12;
 
 /// `RTM_NEWROUTE`, `RTM_DELROUTE`, `RTM_GETROUTE`
 pub const NEW: u16 = 24;
@@ -49,6 +49,14 @@ pub fn body(network: IpNet, table: u32) -> Vec<u8> {
     let small = u8::try_from(table).unwrap_or(0);
     let header = [family, network.prefix_len(), 0, 0, small, PROTOCOL, 0, BLACKHOLE, 0, 0, 0, 0];
     [&header[..], &written(DESTINATION, &octets), &written(TABLE, &table.to_ne_bytes())].concat()
+}
+
+/// Returns the body of a request for the routes of a table.
+#[must_use]
+pub fn in_table(family: u8, table: u32) -> Vec<u8> {
+    let mut header = [0; HEADER];
+    header[0] = family;
+    [&header[..], &written(TABLE, &table.to_ne_bytes())].concat()
 }
 
 /// Reads the body of a message about a route. Returns `None` without a destination.

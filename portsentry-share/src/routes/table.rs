@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, time::Duration};
 use ipnet::IpNet;
 use portsentry::netlink::{Protocol, Socket};
 
-use super::message::{BLACKHOLE, DELETE, FAMILIES, GET, HEADER, NEW, PROTOCOL, Route, body, read};
+use super::message::{BLACKHOLE, DELETE, FAMILIES, GET, NEW, PROTOCOL, Route, body, in_table, read};
 
 /// Maximum time for the kernel's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -14,6 +14,8 @@ const CREATE: u16 = 0x600;
 /// Errors of the kernel: the route exists, there is no such route.
 const EXISTS: i32 = 17;
 const MISSING: i32 = 3;
+/// Error of the kernel: there is no such table.
+const NO_TABLE: i32 = 2;
 
 /// A table.
 #[derive(Debug)]
@@ -25,7 +27,10 @@ pub struct Table {
 impl Table {
     /// Opens the table with this number.
     pub fn open(number: u32) -> io::Result<Self> {
-        Ok(Self { socket: Socket::open(Protocol::NetlinkRoute, Some(PATIENCE))?, number })
+        let socket = Socket::open(Protocol::NetlinkRoute, Some(PATIENCE))?;
+        // Before Linux 4.20 the kernel lists all tables.
+        let _ = socket.check_strictly();
+        Ok(Self { socket, number })
     }
 
     /// Returns the blackholes: this program's own, or those of others.
@@ -33,12 +38,12 @@ impl Table {
         let number = self.number;
         let mut found = BTreeSet::new();
         for family in FAMILIES {
-            let mut request = [0; HEADER];
-            request[0] = family;
-            self.socket.list((GET, &request), NEW, |body| {
+            let listed = self.socket.list((GET, &in_table(family, number)), NEW, |body| {
                 let wanted = read(body).filter(|route| is_in(route, number, are_own));
                 found.extend(wanted.map(|route| route.network));
-            })?;
+            });
+            // The kernel creates a table with its first route.
+            but_for(NO_TABLE, listed)?;
         }
         Ok(found)
     }

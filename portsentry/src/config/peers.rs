@@ -64,8 +64,26 @@ pub fn is_gateway(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(is_part)
 }
 
+/// The names of peers that are no gateways.
+pub const OTHERS: [&str; 2] = ["crowdsec", "routes"];
+
+/// Reads the name of this gateway.
+pub(super) fn own(value: Span<'_>, report: &mut Report) -> Option<String> {
+    let name = gateway(value, report)?;
+    if OTHERS.contains(&name.as_str()) {
+        let message = format!(
+            "no gateway may be named \"{name}\": in PEERS that stands for another way to hear of blocks"
+        );
+        report
+            .error(value.trim(), message)
+            .help("choose another name, and use it for this gateway in PEERS of the others");
+        return None;
+    }
+    Some(name)
+}
+
 /// Reads a gateway's name.
-pub(super) fn gateway(value: Span<'_>, report: &mut Report) -> Option<String> {
+fn gateway(value: Span<'_>, report: &mut Report) -> Option<String> {
     let value = value.trim();
     if !is_gateway(value.text()) {
         let message = format!("\"{}\" is not a gateway's name", value.text().escape_debug());
@@ -106,4 +124,23 @@ pub(super) fn peers(value: Span<'_>, report: &mut Report) -> Option<Peers> {
         }
     }
     is_valid.then_some(peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn no_gateway_has_the_name_of_another_way_but_peers_have() {
+        for (line, is_valid) in [
+            ("GATEWAY_NAME=\"gw1\"", true),
+            ("GATEWAY_NAME=\"crowdsec\"", false),
+            ("GATEWAY_NAME=\"routes\"", false),
+            ("GATEWAY_NAME=\"routes1\"", true),
+            ("PEERS=\"gw2,crowdsec=log,routes=fence\"", true),
+            ("PEERS=\"gw.2\"", false),
+        ] {
+            assert_eq!(Config::parse(&format!("{line}\n"), "").is_ok(), is_valid, "{line}");
+        }
+    }
 }

@@ -4,7 +4,9 @@ use super::{super::wire::tests::block, *};
 
 fn outbox(rate: u32) -> (Outbox, Instant) {
     let now = Instant::now();
-    (Outbox::new(1, rate, now), now)
+    let mut outbox = Outbox::new(1, rate, now);
+    outbox.read(0);
+    (outbox, now)
 }
 
 #[test]
@@ -19,31 +21,51 @@ fn news_are_repeated_until_the_state_has_them() {
     assert_eq!(outbox.take_repeats(later), std::slice::from_ref(&news));
     assert_eq!(outbox.take_repeats(later), [] as [Vec<u8>; 0]);
     let beat = outbox.beat(9);
-    assert_eq!((beat.number, beat.stored, outbox.waiting()), (1, 0, 1));
+    assert_eq!((beat.number, beat.stored, outbox.waiting()), (2, 1, 1));
     outbox.refused(ready[0].0, later);
     assert_eq!(outbox.take_ready(later), [], "after a pause");
     let later = later + REPEATS[1];
     let again = outbox.take_ready(later);
     assert_eq!((again.len(), &again[0].1), (1, &ready[0].1));
     assert_eq!(outbox.take_repeats(later), [news]);
-    outbox.stored(ready[0].0);
+    outbox.stored(ready[0].0, 7);
     assert_eq!(outbox.waiting(), 1, "a late answer to the first attempt");
-    outbox.stored(again[0].0);
-    assert_eq!((outbox.beat(9).stored, outbox.waiting()), (1, 0));
+    outbox.stored(again[0].0, 8);
+    let beat = outbox.beat(9);
+    assert_eq!((beat.stored, beat.sequence, outbox.waiting()), (2, 8, 0));
     assert_eq!(outbox.take_repeats(later + REPEATS[2]), [] as [Vec<u8>; 0]);
 }
 
 #[test]
-fn a_later_word_replaces_one_on_its_way() {
-    let (mut outbox, now) = outbox(100);
-    outbox.say(vec![block("gw1", "192.0.2.9")], 0, now);
-    let first = outbox.take_ready(now);
-    outbox.say(vec![block("gw1", "192.0.2.9")], 0, now);
-    outbox.stored(first[0].0);
-    assert_eq!((outbox.waiting(), outbox.beat(0).stored), (1, 1));
-    let second = outbox.take_ready(now);
-    outbox.stored(second[0].0);
-    assert_eq!((outbox.waiting(), outbox.beat(0).stored), (0, 2));
+fn the_state_is_read_once_in_each_run_of_a_companion() {
+    let mut outbox = Outbox::new(1, 100, Instant::now());
+    let beat = outbox.beat(0);
+    assert_eq!((beat.number, beat.stored), (1, 0), "it isn't known what the state has");
+    outbox.read(9);
+    outbox.read(9);
+    let beat = outbox.beat(0);
+    assert_eq!((beat.number, beat.stored, beat.sequence), (1, 1, 9));
+}
+
+#[test]
+fn a_later_word_follows_the_one_that_is_on_its_way() {
+    for is_stored in [true, false] {
+        let (mut outbox, now) = outbox(100);
+        outbox.say(vec![block("gw1", "192.0.2.9")], 0, now);
+        let first = outbox.take_ready(now);
+        outbox.say(vec![block("gw1", "192.0.2.9")], 0, now);
+        assert_eq!(outbox.take_ready(now), [], "over two connections, the later one could be stored first");
+        if is_stored {
+            outbox.stored(first[0].0, 1);
+        } else {
+            outbox.refused(first[0].0, now);
+        }
+        assert_eq!((outbox.waiting(), outbox.beat(0).stored), (1, 2));
+        let second = outbox.take_ready(now + PAUSE);
+        assert_eq!(second.len(), 1);
+        outbox.stored(second[0].0, 2);
+        assert_eq!((outbox.waiting(), outbox.beat(0).stored), (0, 3));
+    }
 }
 
 #[test]
@@ -52,19 +74,20 @@ fn too_many_words_are_no_news() {
     let news =
         (0..20).filter(|last| outbox.say(vec![block("gw1", &format!("192.0.2.{last}"))], 0, now).is_some());
     assert_eq!(news.count(), 10);
-    assert_eq!((outbox.beat(0).number, outbox.waiting()), (20, 20));
+    assert_eq!((outbox.beat(0).number, outbox.waiting()), (21, 20));
     assert!(outbox.say(vec![block("gw1", "192.0.2.99")], 0, now + Duration::from_secs(1)).is_some());
 }
 
 #[test]
 fn a_word_without_an_answer_is_sent_again() {
     let (mut outbox, now) = outbox(100);
-    outbox.say(vec![block("gw1", "192.0.2.9")], 0, now);
-    let first = outbox.take_ready(now);
+    outbox.say(vec![block("gw1", "192.0.2.9"), block("gw1", "192.0.2.8")], 0, now);
+    let numbers = |ready: Vec<(u64, Stored)>| ready.into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(numbers(outbox.take_ready(now)), [1, 2]);
     let later = now + PATIENCE + PAUSE;
     assert_eq!(outbox.take_ready(later), []);
-    let second = outbox.take_ready(later + PAUSE);
-    assert_eq!((first[0].0, second[0].0), (1, 2));
+    outbox.say(vec![block("gw1", "192.0.2.7")], 0, now);
+    assert_eq!(numbers(outbox.take_ready(later + PAUSE)), [4, 5, 6], "each over the other connection");
 }
 
 proptest! {
@@ -78,7 +101,7 @@ proptest! {
             outbox.say(vec![block("gw1", &format!("192.0.2.{address}"))], 0, now);
             last.insert(address, outbox.beat(0).number);
             for (identification, _) in outbox.take_ready(now) {
-                if is_stored { outbox.stored(identification) } else { outbox.refused(identification, now) }
+                if is_stored { outbox.stored(identification, 1) } else { outbox.refused(identification, now) }
             }
             let stored = outbox.beat(0).stored;
             for (address, number) in &last {
@@ -90,7 +113,7 @@ proptest! {
             now += PAUSE;
         }
         for (identification, _) in outbox.take_ready(now) {
-            outbox.stored(identification);
+            outbox.stored(identification, 1);
         }
         prop_assert_eq!((outbox.waiting(), outbox.sent.len(), outbox.unstored.len()), (0, 0, 0));
         prop_assert_eq!(outbox.beat(0).stored, outbox.beat(0).number);

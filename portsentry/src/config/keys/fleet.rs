@@ -22,7 +22,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "",
         meaning: "Name of this gateway in its fleet. Unset: the host's name, up to its first dot.",
         set: |c, v, r| {
-            if let Some(name) = peers::gateway(v, r) {
+            if let Some(name) = peers::own(v, r) {
                 c.gateway_name = Some(name);
             }
         },

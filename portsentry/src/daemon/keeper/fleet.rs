@@ -1,6 +1,7 @@
 //! The fleet, as this gateway knows it.
 
 use std::{
+    collections::BTreeSet,
     mem,
     net::IpAddr,
     sync::mpsc::SyncSender,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{naming::Naming, scope::Scope};
 use crate::{
-    config::{Config, ShareBlocks},
+    config::{Config, OTHERS, ShareBlocks},
     inspect::fleet::{Report, Way},
     metrics::{FleetStats, PeerStats, ShareStats},
     policy::{
@@ -49,6 +50,8 @@ pub(super) struct Fleet {
     pub ways: Vec<Way>,
     /// Sources whose blocks are over, of which the companion is yet to be told.
     released: Vec<IpAddr>,
+    /// Gateways whose words were refused because there were too many, of which the companion is yet to be told.
+    refused: BTreeSet<Gateway>,
     share: ShareBlocks,
     file: PeerFile,
     /// The connection to the companion, with its number.
@@ -71,6 +74,7 @@ impl Fleet {
             report: None,
             ways: Vec::new(),
             released: Vec::new(),
+            refused: BTreeSet::new(),
             share: config.share_blocks,
             file: PeerFile::new(&config.blocked_file),
             companion: None,
@@ -139,12 +143,28 @@ impl Fleet {
         self.report = None;
         self.ways.clear();
         self.released.clear();
+        self.refused.clear();
     }
 
     /// Records that a block is over. The companion, which may have published it, is told with the next line.
     pub(super) fn note_release(&mut self, Record { network, hold }: &Record) {
         if self.is_joined() && !hold.is_fence {
             self.released.push(network.addr());
+        }
+    }
+
+    /// Records that a gateway's words were refused because there were too many. The companion is told at the next tick, and says
+    /// them again.
+    pub(super) fn note_refusal(&mut self, gateway: &Gateway) {
+        if self.is_joined() {
+            self.refused.insert(gateway.clone());
+        }
+    }
+
+    /// Tells the companion whose words were refused.
+    pub(super) fn tell_refused(&mut self) {
+        for gateway in mem::take(&mut self.refused) {
+            self.send(line(json!({"word": "refused", "gateway": gateway})));
         }
     }
 
@@ -207,8 +227,12 @@ pub(super) fn may_tell(scope: &Scope, network: IpNet) -> bool {
     (is_host(network) || scope.is_prefix(network)) && may_be_shared(network.addr())
 }
 
-/// Returns the host's name, up to its first dot.
+/// Returns the host's name, up to its first dot, if it can be a gateway's.
 fn host() -> Gateway {
     let name = crate::host::name().unwrap_or_default();
-    name.split('.').next().and_then(|name| name.to_owned().try_into().ok()).unwrap_or_default()
+    name.split('.')
+        .next()
+        .filter(|name| !OTHERS.contains(name))
+        .and_then(|name| name.to_owned().try_into().ok())
+        .unwrap_or_default()
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// Returns the entry of a peer's block or fence. It has the peer's number in place of the interface's.
 pub(super) fn peer_entry(network: IpNet, enforced: &Enforced) -> Block {
-    let Claim { since, until, proof, kind, port, protocol } = enforced.claim;
+    let Claim { since, until, proof, kind, port, protocol, .. } = enforced.claim;
     Block {
         since_ns: kernel::monotonic_at(time_of(since)),
         until_ns: u64::try_from(kernel::monotonic_at(time_of(until))).unwrap_or(1),
@@ -36,13 +36,15 @@ pub(super) fn peer_entry(network: IpNet, enforced: &Enforced) -> Block {
 /// Returns what a peer's entry says.
 pub(super) fn claim_of(block: &Block, now: Moment) -> Claim {
     let until = i64::try_from(block.until_ns).unwrap_or(i64::MAX);
+    let since = millis_of(now.wall_time(block.since_ns));
     Claim {
-        since: millis_of(now.wall_time(block.since_ns)),
+        since,
         until: millis_of(now.wall_time(until)),
         proof: block.proof,
         kind: block.kind,
         port: block.port,
         protocol: block.protocol,
+        first: since,
     }
 }
 

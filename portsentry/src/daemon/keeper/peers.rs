@@ -70,6 +70,7 @@ impl Keeper {
     pub(super) fn tick_fleet(&mut self) {
         self.release_unwanted();
         self.outside.fleet.tell_released();
+        self.outside.fleet.tell_refused();
         for message in self.outside.fleet.naming.messages() {
             self.journal.note(&message);
         }

@@ -46,6 +46,8 @@ pub struct Claim {
     pub port: u16,
     /// IP protocol number of the last probe.
     pub protocol: u8,
+    /// When the same was first said: a lift since then holds it back. Usually its start.
+    pub first: Millis,
 }
 
 /// A network that an administrator of the fleet has exempted, or exempts no longer.

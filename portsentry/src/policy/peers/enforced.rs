@@ -85,7 +85,7 @@ impl Peers {
                 Standing::Over
             } else if peer.counts().is_none() {
                 Standing::Ignored
-            } else if claim.since < lifted {
+            } else if claim.first < lifted {
                 Standing::Lifted
             } else if view.is_exempt(network) || self.is_allowed(network) {
                 Standing::Exempt
@@ -105,7 +105,7 @@ impl Peers {
     pub fn wanted(&self, network: IpNet, view: &impl View, now: Millis) -> Option<Enforced> {
         let lifted = self.lifted(network).unwrap_or(0);
         let claims =
-            self.claims.about(network).filter(|(_, claim)| claim.since >= lifted && claim.until > now);
+            self.claims.about(network).filter(|(_, claim)| claim.first >= lifted && claim.until > now);
         let claims = claims.filter_map(|(number, claim)| {
             let is_fence = self.peer(number)?.counts()? != Trust::Block;
             Some(Enforced { number, claim, is_fence })

@@ -51,6 +51,7 @@ fn said(address: &str, since: Millis, until: Option<Millis>) -> Said {
         address: address.parse().unwrap(),
         since,
         until,
+        first: None,
         proof: "cookie".into(),
         kind: Some("connect".into()),
         port: 23,

@@ -177,6 +177,9 @@ pub struct Said {
     /// End; absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,
+    /// When the same was first said, if it has been withdrawn meanwhile: a lift since then holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Millis>,
     /// Name of the proof.
     pub proof: String,
     /// Name of the kind of the last probe.
@@ -234,6 +237,7 @@ impl Said {
             address: network.addr(),
             since: millis_of(hold.since),
             until: hold.until.map(millis_of),
+            first: None,
             proof: hold.proof.name().into(),
             kind: kind.map(|kind| kind_name(kind).into()),
             port: hold.port,
@@ -259,7 +263,8 @@ impl Said {
         let kind = self.kind.as_deref().and_then(kind_named).map_or(0, |kind| kind as u8);
         let is_udp = self.protocol.as_deref() == Some("udp");
         let protocol = if is_udp { Protocol::Udp } else { Protocol::Tcp } as u8;
-        Ok(Claim { since, until, proof: proof as u8, kind, port: self.port, protocol })
+        let first = self.first.map(here).transpose()?.unwrap_or(since).min(since);
+        Ok(Claim { since, until, proof: proof as u8, kind, port: self.port, protocol, first })
     }
 }
 

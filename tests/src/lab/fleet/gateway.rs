@@ -69,6 +69,8 @@ impl<'f> Gateway<'f> {
         let name = self.name.clone();
         thread::spawn(move || {
             while let Ok((mut accepted, _)) = listener.accept() {
+                // Words and the end of the connection wait: each belongs to the state that is told, or to the connection.
+                let mut stream = lock(&stream);
                 let hello = json!({"word": "hello", "v": 1, "gateway": name, "version": "test"});
                 let blocks = lock(&state).clone();
                 let told = blocks.chunks(200).map(|some| {
@@ -83,7 +85,7 @@ impl<'f> Gateway<'f> {
                 thread::spawn(move || hear(reading, &words));
                 // The companion may have been killed.
                 let _ = accepted.write_all(text.as_bytes());
-                *lock(&stream) = Some(accepted);
+                *stream = Some(accepted);
             }
         });
     }
@@ -100,7 +102,8 @@ impl<'f> Gateway<'f> {
 
     /// Ends the connection, as a daemon that restarts does.
     pub fn restart_daemon(&self) {
-        if let Some(stream) = lock(&self.stream).take() {
+        let mut stream = lock(&self.stream);
+        if let Some(stream) = stream.take() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
         self.clear();
@@ -112,9 +115,13 @@ impl<'f> Gateway<'f> {
     }
 
     /// Tells the companion a word.
-    pub fn tell(&self, mut word: Value) {
+    pub fn tell(&self, word: Value) {
+        self.tell_in(lock(&self.stream).as_mut(), word);
+    }
+
+    fn tell_in(&self, stream: Option<&mut UnixStream>, mut word: Value) {
         (word["v"], word["gateway"]) = (1.into(), self.name.clone().into());
-        if let Some(stream) = lock(&self.stream).as_mut() {
+        if let Some(stream) = stream {
             // A companion that has been killed is told when it joins.
             let _ = stream.write_all(format!("{word}\n").as_bytes());
         }
@@ -123,9 +130,10 @@ impl<'f> Gateway<'f> {
     /// Tells the companion that it blocks a source, for an hour from now on. Returns the moment.
     pub fn block(&self, source: IpAddr) -> Instant {
         let block = block(source, now(), now() + 3_600_000);
+        let mut stream = lock(&self.stream);
         lock(&self.state).push(block.clone());
         let told = Instant::now();
-        self.tell(json!({"word": "block", "said": now(), "blocks": [block]}));
+        self.tell_in(stream.as_mut(), json!({"word": "block", "said": now(), "blocks": [block]}));
         told
     }
 

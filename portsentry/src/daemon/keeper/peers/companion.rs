@@ -16,7 +16,7 @@ use crate::{
     daemon::message::Companion,
     policy::{
         Record,
-        peers::{Allowed, Gateway, Millis, Peer, Said, Trust, Word, millis_of},
+        peers::{Allowed, Gateway, Millis, Peer, Refused, Said, Trust, Word, millis_of},
     },
 };
 
@@ -94,8 +94,15 @@ impl Keeper {
         if *gateway == outside.fleet.name {
             return;
         }
+        let refused = |fleet: &Fleet| {
+            fleet.peers.named(gateway).and_then(|peer| peer.refused.get(&Refused::Rate).copied())
+        };
         let (was_held, was_exempt) = (held(&outside.fleet), exempt(&outside.fleet));
+        let were_refused = refused(&outside.fleet);
         let changed = outside.fleet.peers.hear(word, |source| scope.network_of(source), now);
+        if refused(&outside.fleet) != were_refused && !held(&outside.fleet) {
+            outside.fleet.note_refusal(gateway);
+        }
         if !was_held && held(&outside.fleet) {
             self.journal.error(&format!(
                 "gateway {gateway} is held, because it exceeds PEER_RATE tenfold: its blocks are suspended until \

@@ -130,7 +130,7 @@ impl Keeper {
             (Release::Exempt, register::NEVER_BLOCKED)
         } else if peers.is_allowed(network) {
             (Release::Fleet, "the fleet's allow list names it")
-        } else if peers.lifted(network).is_some_and(|at| enforced.claim.since < at) {
+        } else if peers.lifted(network).is_some_and(|at| enforced.claim.first < at) {
             (Release::Fleet, "an administrator of the fleet lifted it")
         } else {
             (Release::Fleet, "its gateway is held, forgotten or over its quota")

@@ -34,3 +34,23 @@ fn every_claim_is_told_with_what_becomes_of_it() {
     peers.settle([network], &own, NOW);
     assert_eq!(told(&peers, &own, NOW), expect([Covered, Covered, Ignored, Lifted]));
 }
+
+#[test]
+fn what_was_said_before_a_lift_is_held_back_also_if_it_is_said_anew() {
+    let address = ADDRESSES[0];
+    let here = Here::default();
+    let mut peers = peers("*", 100, (10, 20));
+    let again = |since: Millis, first: Option<Millis>| {
+        let blocks = vec![Said { first, ..said(address, since, Some(NOW + HOUR)) }];
+        Word::Block { gateway: gateway("gw2"), state: false, said: NOW, blocks }
+    };
+    hear(&mut peers, &again(NOW - 100, None));
+    peers.lift_only_here(net(address), NOW - 50);
+    assert_eq!(in_force(&mut peers, &here, address), None);
+    hear(&mut peers, &again(NOW - 40, Some(NOW - 100)));
+    assert_eq!(in_force(&mut peers, &here, address), None, "a router has restarted");
+    let standing = peers.standings(net(address), &here, NOW).map(|(_, _, standing)| standing);
+    assert_eq!(standing.collect::<Vec<_>>(), [Lifted]);
+    hear(&mut peers, &again(NOW - 30, Some(NOW)));
+    assert!(in_force(&mut peers, &here, address).is_some(), "it is new, and not first said after its start");
+}
