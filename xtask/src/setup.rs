@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::{arch::Target, paths, shell};
 
-pub(crate) use apt::{fetch, search, unpack};
+pub(crate) use apt::{Lists, fetch, search, unpack};
 pub(crate) use cross::cross;
 use install::install;
 pub(crate) use linker::Linker;
@@ -80,6 +80,14 @@ pub(crate) fn deployments() -> Result<()> {
         "--root-user-action=ignore",
     ]);
     shell::run(pip.arg("--target").arg(&tools).arg("kubernetes-validate==1.37.0"))
+}
+
+/// Fetches BIRD, and a library that may not be installed.
+pub(crate) fn bird() -> Result<()> {
+    for (package, name) in [("bird2", "bird"), ("libssh-gcrypt-4", "libssh")] {
+        unpack(package, Target::default(), &paths::tools().join(name))?;
+    }
+    Ok(())
 }
 
 /// Installs debootstrap.

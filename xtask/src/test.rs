@@ -93,9 +93,7 @@ fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
         setup::unpack("crowdsec", Target::default(), &paths::tools().join("crowdsec"))?;
     }
     if scope.says("Bird::start") {
-        for (package, name) in [("bird2", "bird"), ("libssh-gcrypt-4", "libssh")] {
-            setup::unpack(package, Target::default(), &paths::tools().join(name))?;
-        }
+        setup::bird()?;
     }
     if scope.says("promtool") {
         setup::unpack("prometheus", Target::default(), &paths::target().join("prometheus"))?;

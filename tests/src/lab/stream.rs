@@ -11,7 +11,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Family, Lab};
+use super::{Family, Lab, Namespace};
 
 /// Five hundred echo requests a second. Ends when dropped.
 pub struct Stream(Child);
@@ -19,14 +19,19 @@ pub struct Stream(Child);
 impl Lab {
     /// Starts sending echo requests from `source` to the host, without an end.
     pub fn keep_sending(&self, source: IpAddr) -> Stream {
-        let mut ping = self.scanner.command("ping");
-        let host = Family::of(source).host();
-        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
-        Stream(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
+        Stream::start(&self.scanner, source)
     }
 }
 
 impl Stream {
+    /// Starts sending echo requests from `source`, in `namespace`, to the host, without an end.
+    pub fn start(namespace: &Namespace, source: IpAddr) -> Self {
+        let mut ping = namespace.command("ping");
+        let host = Family::of(source).host();
+        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
+        Self(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
+    }
+
     /// Stops, and returns the number of packets sent and of answers received. The last answer may be missing.
     ///
     /// # Panics

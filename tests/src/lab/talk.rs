@@ -24,8 +24,18 @@ impl Talk {
     ///
     /// If the connection isn't accepted.
     pub fn begin(host: &Namespace, at: SocketAddr, client: &Namespace, source: IpAddr) -> Self {
+        Self::between(host, at, client, (source, at))
+    }
+
+    /// Connects a client to a new service of `host` at `at`. The client has the first address of `way`, and uses the second,
+    /// which a gateway may translate.
+    ///
+    /// # Panics
+    ///
+    /// If the connection isn't accepted.
+    pub fn between(host: &Namespace, at: SocketAddr, client: &Namespace, way: (IpAddr, SocketAddr)) -> Self {
         let listener = host.enter(|| TcpListener::bind(at)).expect("a listener");
-        let near = client.connect_from(source, at, PATIENCE).expect("a connection of an honest client");
+        let near = client.connect_from(way.0, way.1, PATIENCE).expect("a connection of an honest client");
         let (far, _) = listener.accept().expect("it is accepted");
         for end in [&near, &far] {
             end.set_read_timeout(Some(PATIENCE)).expect("a limit");

@@ -43,7 +43,13 @@ const NEEDED: [(&str, &str); 26] = [
 const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
 
 /// Programs for booting other kernels, and their packages.
-const VM: [(&str, &str); 3] = [("busybox", "busybox-static"), ("xz", "xz-utils"), ("wg", "wireguard-tools")];
+const VM: [(&str, &str); 5] = [
+    ("busybox", "busybox-static"),
+    ("xz", "xz-utils"),
+    ("wg", "wireguard-tools"),
+    ("teamnl", "libteam-utils"),
+    ("keepalived", "keepalived"),
+];
 
 /// The emulator for each processor, and its package.
 const EMULATORS: [(&str, &str); 2] =

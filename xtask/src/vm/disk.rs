@@ -1,4 +1,4 @@
-//! Disks of a machine with another processor, whose programs this machine can't run: Debian's base system, and the tests.
+//! Disks of a machine with Debian's base system, which has another processor or runs systemd: the system, and the tests.
 
 use std::{
     fs,
@@ -10,12 +10,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{initramfs::Initramfs, linux::Linux, machine::Machine};
-use crate::{
-    arch::{Arch, Target},
-    paths, setup, shell,
-    trees::MIRROR,
+use super::{
+    initramfs::Initramfs,
+    linux::Linux,
+    machine::{Boots, Machine},
 };
+use crate::{arch::Target, paths, setup, shell, trees::MIRROR};
 
 /// Modules of the disks and their file systems.
 pub(super) const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "overlay"];
@@ -26,8 +26,8 @@ const SECOND_STAGE: &str = include_str!("second_stage.sh");
 /// Debian's version.
 const VERSION: &str = "bookworm";
 /// The packages besides Debian's smallest system: programs that the tests run.
-const PACKAGES: &str = "adduser,bpftool,busybox-static,ethtool,init-system-helpers,iproute2,kmod,net-tools,nftables,nmap,\
-                        procps,systemd,systemd-sysv";
+const PACKAGES: &str = "adduser,bpftool,busybox-static,dbus,ethtool,ifupdown,init-system-helpers,iproute2,iputils-ping,kmod,\
+                        net-tools,nftables,nmap,procps,systemd,systemd-sysv,udev,util-linux-extra";
 /// Size of a disk, most of which is a hole.
 const SIZE: &str = "3G";
 /// Time limit of the second stage.
@@ -52,40 +52,32 @@ impl Disk {
         Ok(Self { image: image.into(), stays: false })
     }
 
-    /// Returns a disk with Debian's base system, which is made if it is missing: unpacked here, and configured in a machine
-    /// with this kernel.
-    pub(super) fn base(arch: Arch, linux: &Linux) -> Result<Self> {
-        let name = format!("debian-{VERSION}-{}", arch.debian());
+    /// Returns a disk with Debian's base system, which is made if it is missing. That of another processor is unpacked here,
+    /// and configured in a machine with this kernel.
+    pub(super) fn base(target: Target, linux: &Linux) -> Result<Self> {
+        let name = format!("debian-{VERSION}-{}", target.debian());
         let image = paths::vm().join(format!("{name}.ext4"));
         if image.exists() {
             return Ok(Self { image, stays: false });
         }
         setup::debootstrap()?;
-        shell::step(&format!("making a base system of Debian {VERSION} for {} (ten minutes)", arch.debian()));
+        let time = if target.foreign().is_some() { "ten minutes" } else { "a minute or two" };
+        shell::step(&format!("making a base system of Debian {VERSION} for {} ({time})", target.debian()));
         let tree = tempfile::tempdir_in(paths::vm()).context("a directory for a base system")?;
         let mut debootstrap = Command::new("debootstrap");
-        debootstrap.args(["--foreign", "--variant=minbase", &format!("--arch={}", arch.debian())]);
+        debootstrap.args(target.foreign().map(|_| "--foreign"));
+        debootstrap.args(["--variant=minbase", &format!("--arch={}", target.debian())]);
         debootstrap.arg(format!("--include={PACKAGES}")).arg(VERSION).arg(tree.path()).arg(MIRROR);
         shell::output(&mut debootstrap)?;
         fs::create_dir_all(tree.path().join("portsentry")).context("a directory for the tests")?;
-        install(SECOND_STAGE, &tree.path().join("second-stage"))?;
         let half = image.with_extension("half");
-        let disk = Self { stays: true, ..Self::make(tree.path(), &half)? };
-        let mut files = initramfs(arch, "/second-stage")?;
-        linux.add_modules(&mut files, &MODULES)?;
-        let initramfs = paths::vm().join(format!("{name}.cpio"));
-        files.pack(&initramfs)?;
-        let machine = Machine {
-            name,
-            release: linux.release.clone(),
-            kernel: linux.image.clone(),
-            initramfs,
-            log: image.with_extension("log"),
-            cards: None,
-            target: Target::new(Some(arch)),
-            disks: vec![disk],
-        };
-        machine.run(false, PATIENCE)?;
+        if target.foreign().is_some() {
+            install(SECOND_STAGE, &tree.path().join("second-stage"))?;
+            let disk = Self { stays: true, ..Self::make(tree.path(), &half)? };
+            configure(name, disk, linux, target)?;
+        } else {
+            Self::make(tree.path(), &half)?;
+        }
         fs::rename(&half, &image).with_context(|| image.display().to_string())?;
         Ok(Self { image, stays: false })
     }
@@ -99,10 +91,31 @@ impl Disk {
     }
 }
 
+/// Runs the packages' scripts of a base system in a machine.
+fn configure(name: String, disk: Disk, linux: &Linux, target: Target) -> Result<()> {
+    let log = disk.image.with_extension("log");
+    let mut files = initramfs(target, "/second-stage")?;
+    linux.add_modules(&mut files, &MODULES)?;
+    let initramfs = paths::vm().join(format!("{name}.cpio"));
+    files.pack(&initramfs)?;
+    let machine = Machine {
+        name,
+        release: linux.release.clone(),
+        kernel: linux.image.clone(),
+        initramfs,
+        log,
+        cards: None,
+        target,
+        disks: vec![disk],
+        boots: Boots::Once,
+    };
+    machine.run(false, PATIENCE).map(drop)
+}
+
 /// Returns the first file system of a machine that hands over to the program `start` on its disks. Lacks the modules.
-pub(super) fn initramfs(arch: Arch, start: &str) -> Result<Initramfs> {
-    let busybox = paths::vm().join(format!("busybox-{}", arch.debian()));
-    setup::unpack("busybox-static", Target::new(Some(arch)), &busybox)?;
+pub(super) fn initramfs(target: Target, start: &str) -> Result<Initramfs> {
+    let busybox = paths::vm().join(format!("busybox-{}", target.debian()));
+    setup::unpack("busybox-static", target, &busybox)?;
     let mut files = Initramfs::default();
     ["/dev", "/proc", "/sys", "/disk"].iter().for_each(|folder| files.folder(folder));
     files.write("/init", INIT.as_bytes());

@@ -14,11 +14,23 @@ use super::{
     disk::{self, Disk},
     initramfs::Initramfs,
     linux::Linux,
+    machine::Boots,
 };
 use crate::{arch::Target, daemon::PROGRAMS, package, paths, setup, shell};
 
 /// The machine's init.
 const INIT: &str = include_str!("init.sh");
+/// What systemd starts on a machine with it, after each boot.
+const AFTER_BOOT: &str = include_str!("booted.sh");
+/// Files of a machine with systemd: paths on the base system, and contents.
+const SYSTEM: [(&str, &str); 5] = [
+    // Tests use its console.
+    ("etc/systemd/system/serial-getty@.service", ""),
+    ("etc/systemd/system/multi-user.target.d/tests.conf", include_str!("booted/wanted.conf")),
+    ("etc/systemd/system/portsentry-tests.service", include_str!("booted/tests.service")),
+    ("etc/systemd/system/witness.service", include_str!("booted/witness.service")),
+    ("etc/systemd/network/card.network", include_str!("booted/card.network")),
+];
 /// The test program.
 const TESTS: &str = "all";
 /// Arguments of each default run of the test program.
@@ -38,8 +50,24 @@ pub(super) const RUNS_OF_ANOTHER_PROCESSOR: [&str; 3] = [
     "scans::",
     "debian_1_2::all_of_it_is_taken_over_and_stays_when_its_leavings_are_purged",
 ];
+/// Those of a machine with systemd. It boots again at each `reboot`, after what the second word names (`booted.sh`).
+pub(super) const RUNS_UNDER_SYSTEMD: [&str; 10] = [
+    "--ignored booted::running::",
+    "--ignored booted::a_scanner_is_blocked",
+    "reboot",
+    "--ignored booted::after_a_reboot",
+    "reboot full_disk",
+    "--ignored booted::with_a_full_disk",
+    "reboot wrong_clock",
+    "--ignored booted::with_a_clock_that_jumps",
+    "reboot read_only",
+    "--ignored booted::with_a_root_that_is_read_only",
+];
 /// Programs of the host system that the tests run.
-const TOOLS: [&str; 8] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft"];
+const TOOLS: [&str; 11] =
+    ["ip", "tc", "bridge", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft", "teamnl", "keepalived"];
+/// BIRD and a library, among the tools.
+const BIRD: [&str; 2] = ["bird/usr/sbin/bird", "libssh/usr/lib/x86_64-linux-gnu/libssh-gcrypt.so.4"];
 /// Files that nmap needs for a scan.
 const FILES: [&str; 6] = [
     "/usr/share/nmap/nmap-services",
@@ -61,22 +89,23 @@ pub(super) struct Guest {
     files: Initramfs,
     disks: Vec<Disk>,
     target: Target,
+    boots: Boots,
 }
 
 impl Guest {
     /// Builds the tests, and gathers all files to run them with each of `runs`. `linux` configures the base system of
     /// another processor.
-    pub(super) fn build(runs: &[String], target: Target, linux: &Linux) -> Result<Self> {
+    pub(super) fn build(runs: &[String], target: Target, linux: &Linux, boots: Boots) -> Result<Self> {
         let runs = runs.join("\n") + "\n";
         let tests = built(target)?;
-        let (files, disks) = match target.foreign() {
-            None => (with_programs_of_this_machine(&runs, &tests)?, Vec::new()),
-            Some(arch) => {
-                let disks = vec![Disk::base(arch, linux)?, tests_disk(&runs, &tests, target)?];
-                (disk::initramfs(arch, &format!("{TARGET}/init"))?, disks)
-            }
+        let (files, disks) = if target.foreign().is_none() && boots == Boots::Once {
+            (with_programs_of_this_machine(&runs, &tests)?, Vec::new())
+        } else {
+            let disks = vec![Disk::base(target, linux)?, tests_disk(&runs, &tests, target, boots)?];
+            let init = format!("{TARGET}/init");
+            (disk::initramfs(target, if boots == Boots::Once { &init } else { "/sbin/init" })?, disks)
         };
-        Ok(Self { files, disks, target })
+        Ok(Self { files, disks, target, boots })
     }
 
     /// Writes the initramfs for a machine with this kernel.
@@ -85,7 +114,7 @@ impl Guest {
         if cards.is_some() {
             files.write(cards::MARK, b"");
         }
-        let disks = self.target.foreign().map_or_else(Vec::new, |_| disk::MODULES.into());
+        let disks = if self.disks.is_empty() { Vec::new() } else { disk::MODULES.into() };
         let devices: Vec<_> = cards.map(Model::modules).into_iter().flatten().chain(disks).collect();
         linux.add_modules(&mut files, &devices)?;
         files.pack(archive)
@@ -94,6 +123,11 @@ impl Guest {
     /// Its processor.
     pub(super) fn target(&self) -> Target {
         self.target
+    }
+
+    /// How often it boots.
+    pub(super) fn boots(&self) -> Boots {
+        self.boots
     }
 
     /// Its disks.
@@ -114,14 +148,19 @@ fn with_programs_of_this_machine(runs: &str, tests: &Path) -> Result<Initramfs> 
         let path = shell::find(program).with_context(|| format!("`{program}` is missing"))?;
         files.program(&path, &path)?;
     }
+    // Where the tests look for it.
+    setup::bird()?;
+    for file in BIRD {
+        files.program(&paths::tools().join(file), &Path::new("/target/tools").join(file))?;
+    }
     FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
     files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/debug/portsentry"))?;
     files.program(tests, Path::new("/portsentry/debug/deps/tests"))?;
     Ok(files)
 }
 
-/// Makes the disk with the tests, the programs and the packages of another processor.
-fn tests_disk(runs: &str, tests: &Path, target: Target) -> Result<Disk> {
+/// Makes the disk with the tests, the programs and the packages.
+fn tests_disk(runs: &str, tests: &Path, target: Target, boots: Boots) -> Result<Disk> {
     let packages = package::for_tests_in(target);
     for package in FETCHED {
         setup::fetch(package, target, &packages.join(format!("{package}.deb")))?;
@@ -135,11 +174,23 @@ fn tests_disk(runs: &str, tests: &Path, target: Target) -> Result<Disk> {
     }
     copy(tests, "debug/deps/tests")?;
     for entry in fs::read_dir(&packages).with_context(|| packages.display().to_string())?.flatten() {
-        copy(&entry.path(), &format!("debian/{}", entry.file_name().display()))?;
+        if entry.path().is_file() {
+            copy(&entry.path(), &format!("debian/{}", entry.file_name().display()))?;
+        }
     }
     fs::write(root.join("runs"), runs).context("the tests' arguments")?;
-    disk::install(INIT, &root.join("init"))?;
-    Disk::make(root, &paths::vm().join(format!("tests-{}.ext4", target.debian())))
+    if boots == Boots::Once {
+        disk::install(INIT, &root.join("init"))?;
+    } else {
+        disk::install(AFTER_BOOT, &root.join("init"))?;
+        for (path, content) in SYSTEM {
+            let path = root.join("system").join(path);
+            let folder = path.parent().context("a folder")?;
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            fs::write(&path, content).with_context(|| path.display().to_string())?;
+        }
+    }
+    Disk::make(root, &paths::vm().join(format!("tests-{}-{boots:?}.ext4", target.debian())))
 }
 
 /// Builds the tests, and returns their program's path.

@@ -22,6 +22,18 @@ const PASSED: &str = "vm: passed";
 /// neighbours, which this machine lacks.
 const KERNEL: &str = "panic=-1 quiet mitigations=off";
 
+/// Options of the kernel under systemd: the cards keep the kernel's names.
+const KERNEL_UNDER_SYSTEMD: &str = "net.ifnames=0 systemd.show_status=false";
+
+/// How often a machine boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Boots {
+    /// Once, into a program that runs the tests.
+    Once,
+    /// Under systemd, as often as the tests want.
+    Again,
+}
+
 /// A virtual machine.
 pub(super) struct Machine {
     /// Prefix of its lines.
@@ -40,6 +52,8 @@ pub(super) struct Machine {
     pub(super) target: Target,
     /// Its disks.
     pub(super) disks: Vec<Disk>,
+    /// How often it boots.
+    pub(super) boots: Boots,
 }
 
 impl Machine {
@@ -102,9 +116,14 @@ impl Machine {
         let console = if is_arm { "ttyAMA0" } else { "ttyS0" };
         qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "1024"]);
         qemu.args(is_arm.then_some(["-machine", "virt"]).iter().flatten());
-        qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio"]);
+        qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
-        qemu.arg("-append").arg(format!("console={console} {KERNEL}"));
+        let mut options = format!("console={console} {KERNEL}");
+        match self.boots {
+            Boots::Once => drop(qemu.arg("-no-reboot")),
+            Boots::Again => options.extend([" ", KERNEL_UNDER_SYSTEMD]),
+        }
+        qemu.arg("-append").arg(options);
         if let Some(model) = self.cards {
             model.plug_in(&mut qemu);
         }

@@ -12,18 +12,36 @@ use anyhow::{Context, Result};
 /// Modules for the lab's networks.
 const NEEDED: [&str; 10] =
     ["bridge", "veth", "tls", "bonding", "8021q", "vrf", "sch_ingress", "cls_bpf", "tcp_diag", "udp_diag"];
-/// Modules that not every kernel has: `WireGuard`, flowtables, and PPP, which the cloud kernels lack.
-const OPTIONAL: [&str; 9] = [
+/// Modules that not every kernel has: for translation and flowtables, tunnels, PPP and team, most of which the cloud kernels
+/// lack.
+const OPTIONAL: [&str; 25] = [
     // `libcrc32c` asks for an algorithm, not for a module.
     "crc32c_generic",
     "wireguard",
     "nft_chain_nat",
     "nft_nat",
+    "nft_masq",
+    "nft_fib_ipv4",
+    "nft_ct",
     "nft_flow_offload",
     "nf_flow_table_inet",
     "ppp_generic",
     "pppox",
     "pppoe",
+    "team",
+    "team_mode_activebackup",
+    "macvlan",
+    "vxlan",
+    "xfrm_user",
+    "xfrm_interface",
+    "esp4",
+    // ESP asks for `rfc4106(gcm(aes))`.
+    "aes_generic",
+    "ctr",
+    "ghash_generic",
+    "gcm",
+    "seqiv",
+    "af_packet",
 ];
 
 /// Returns the modules' contents, with those for the machine's devices, unless they are parts of the kernel. `folder` has
