@@ -1,6 +1,7 @@
 //! A machine in qemu, observed through its console.
 
 use std::{
+    env,
     fs::File,
     io::{BufRead, BufReader, Write},
     path::PathBuf,
@@ -24,6 +25,9 @@ const KERNEL: &str = "panic=-1 quiet mitigations=off";
 
 /// Options of the kernel under systemd: the cards keep the kernel's names.
 const KERNEL_UNDER_SYSTEMD: &str = "net.ifnames=0 systemd.show_status=false";
+
+/// The environment's variable with the time that tests of stacks take.
+const USE_TIME: &str = "STACK_SECONDS";
 
 /// How often a machine boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +126,10 @@ impl Machine {
         match self.boots {
             Boots::Once => drop(qemu.arg("-no-reboot")),
             Boots::Again => options.extend([" ", KERNEL_UNDER_SYSTEMD]),
+        }
+        // The kernel hands what it doesn't know over to its first process, in the environment.
+        if let Ok(seconds) = env::var(USE_TIME) {
+            options.push_str(&format!(" {USE_TIME}={seconds}"));
         }
         qemu.arg("-append").arg(options);
         if let Some(model) = self.cards {
