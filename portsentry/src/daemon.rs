@@ -101,6 +101,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Regroup => (None, Begin::Regroup, None),
             End::EphemeralPorts => (None, Begin::EphemeralPorts, None),
             End::PinnedAnew => (None, Begin::PinnedAnew, None),
+            End::Resumed => (None, Begin::Resumed, None),
             End::Reload(new, asked) => (Some(*new), Begin::Reload, asked),
         };
         let next = new.as_ref().unwrap_or(&options);

@@ -22,6 +22,8 @@ pub enum Begin {
     EphemeralPorts,
     /// Hidden pins have been restored.
     PinnedAnew,
+    /// The machine has slept.
+    Resumed,
     /// A new configuration could not be applied, for this reason; the old one continues.
     Fallback(String),
 }
@@ -57,6 +59,9 @@ impl Begin {
                     options.config.pin_path.display()
                 ));
             }
+            Self::Resumed => journal.reloaded(
+                "The machine has slept: the kernel program is replaced, because drivers may have forgotten it",
+            ),
             Self::Fallback(_) => {}
         }
     }

@@ -25,7 +25,7 @@ use crate::{
     config::OnStop,
     control::{Answer, Code, Refusal, Request},
     host::RESOLVERS,
-    kernel::{DebugLog, Ring, ephemeral},
+    kernel::{DebugLog, Ring, ephemeral, slept},
     modes::Modes,
     sink::watch::Watch,
 };
@@ -36,8 +36,10 @@ const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// Number of sightings read at a time, so that signals are handled during a flood.
 const BATCH: usize = 8192;
-/// Interval of checks for other processes that share the maps, and for changed ephemeral ports.
+/// Interval of checks for other processes that share the maps, for changed ephemeral ports, and for a sleep.
 const REGROUP: Duration = Duration::from_millis(300);
+/// Shorter differences come from reading the clocks one after the other.
+const NAP: Duration = Duration::from_millis(100);
 
 /// Reason why reading ended.
 pub enum End {
@@ -54,6 +56,8 @@ pub enum End {
     EphemeralPorts,
     /// Hidden pins have been restored.
     PinnedAnew,
+    /// The machine has slept.
+    Resumed,
 }
 
 /// External state that a session depends on.
@@ -63,6 +67,8 @@ pub struct Known {
     pub modes: Modes,
     /// The system's ephemeral ports.
     pub ephemeral: (u16, u16),
+    /// How long the machine has slept since its start.
+    pub slept: Duration,
 }
 
 /// Reads until a signal to stop. Passes all messages to `keeper`.
@@ -108,6 +114,10 @@ pub async fn run(
                 if ephemeral() != known.ephemeral {
                     break End::EphemeralPorts;
                 }
+                // A driver may make new queues at the resume, without the program: virtio_net does.
+                if slept().saturating_sub(known.slept) > NAP {
+                    break End::Resumed;
+                }
             },
             () = pinned.notified() => break End::PinnedAnew,
             Question { request, answer } = control.next() => match request {
@@ -134,7 +144,7 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(..) | End::Regroup | End::EphemeralPorts | End::PinnedAnew => Finish::Hand,
+        End::Reload(..) | End::Regroup | End::EphemeralPorts | End::PinnedAnew | End::Resumed => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {

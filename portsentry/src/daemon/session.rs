@@ -8,6 +8,7 @@ use std::{
         mpsc::{Receiver, channel, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use portsentry_common::classify::Protocol;
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     config::{Config, OnStop, ignore},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral},
+    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral, slept},
     metrics::Stats,
     modes::Modes,
     policy::{Banner, Enforcement, without_ports},
@@ -83,6 +84,8 @@ pub struct Session {
     pins: Pins,
     /// `ip_local_port_range`, as loaded into the kernel program.
     ephemeral: (u16, u16),
+    /// How long the machine has slept until the start.
+    slept: Duration,
 }
 
 /// Returns the files that are read again when they change.
@@ -115,7 +118,7 @@ impl Session {
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
         // Done before privileges are dropped, because the kernel may load modules.
-        let ephemeral_ports = ephemeral();
+        let (ephemeral_ports, slept_before) = (ephemeral(), slept());
         let source = Source::open(ephemeral_ports);
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
@@ -144,7 +147,7 @@ impl Session {
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the old configuration stays in effect"));
             }
-            Begin::Reload | Begin::Regroup | Begin::EphemeralPorts | Begin::PinnedAnew => {}
+            Begin::Reload | Begin::Regroup | Begin::EphemeralPorts | Begin::PinnedAnew | Begin::Resumed => {}
         }
         if let Some(news) = confined {
             journal.note(&news);
@@ -206,6 +209,7 @@ impl Session {
             share_socket: config.share_socket.clone(),
             pins,
             ephemeral: ephemeral_ports,
+            slept: slept_before,
         })
     }
 
@@ -230,6 +234,7 @@ impl Session {
             share_socket,
             pins,
             ephemeral: ephemeral_ports,
+            slept: slept_before,
         } = self;
         // Without the pins, the next session could take over no state.
         let are_hidden = || pins.pin_state() == PinState::Hidden;
@@ -262,7 +267,12 @@ impl Session {
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
-        let finish = (on_stop, reread, others, Known { modes: known, ephemeral: ephemeral_ports });
+        let finish = (
+            on_stop,
+            reread,
+            others,
+            Known { modes: known, ephemeral: ephemeral_ports, slept: slept_before },
+        );
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,

@@ -41,6 +41,14 @@ pub fn monotonic_ns() -> i64 {
         .map_or(0, |now| now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec()))
 }
 
+/// Returns how long the machine has slept since its start, which `CLOCK_MONOTONIC` leaves out.
+#[must_use]
+pub fn slept() -> Duration {
+    let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    let awake = read(ClockId::CLOCK_MONOTONIC);
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake)
+}
+
 /// Both clocks at one moment. Reading them again for each of a million blocks would take longer than all other
 /// work.
 #[derive(Clone, Copy, Debug)]
