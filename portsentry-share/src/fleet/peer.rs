@@ -112,6 +112,8 @@ impl Peer {
                 self.want(Duration::ZERO, Some(known));
             }
             self.say(connection, &Word::Beat { gateway: self.gateway.clone(), clock: beat.clock }).await;
+        } else if wire::number(&message.payload).is_some_and(|(run, number)| self.seen.has(run, number)) {
+            // The other connection was faster.
         } else if let Some(news) = wire::read_news(&self.gateway, &message.payload)
             && self.seen.take(news.run, news.number)
         {

@@ -20,6 +20,12 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Whether news of the current run have arrived before.
+    #[must_use]
+    pub fn has(&self, run: u64, number: u64) -> bool {
+        self.run == Some(run) && (number <= self.low || self.above.contains(&number))
+    }
+
     /// Records the arrival of news. Returns whether they are new.
     pub fn take(&mut self, run: u64, number: u64) -> bool {
         if !self.is_current(run) || number <= self.low || !self.above.insert(number) {
@@ -126,6 +132,7 @@ mod tests {
             let mut seen = Seen::default();
             let mut known = BTreeSet::new();
             for number in order {
+                prop_assert_eq!(seen.has(1, number), known.contains(&number));
                 prop_assert_eq!(seen.take(1, number), known.insert(number));
             }
             let expected = (1..=40).any(|number| !known.contains(&number)).then_some(40);

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{links::Links, wire};
 
 /// Number of words per request.
-const BATCH: u64 = 512;
+const BATCH: u64 = 1024;
 /// Maximum time for each answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Status at the end of the answers.
@@ -26,7 +26,8 @@ pub type Found = Vec<(String, Vec<u8>, Word)>;
 pub async fn read(links: &Links, gateway: &Gateway, next: u64) -> Option<(Found, u64, bool)> {
     let subject = format!("$JS.API.DIRECT.GET.{}", wire::stream(gateway));
     let prefix = wire::state(gateway, "");
-    let request = json!({"seq": next, "batch": BATCH, "next_by_subj": format!("{prefix}>")});
+    // The stream has nothing else. With any other filter the server would count all its subjects for each request.
+    let request = json!({"seq": next, "batch": BATCH, "next_by_subj": ">"});
     let mut answers = links.request(&subject, request.to_string().as_bytes())?;
     let (mut found, mut last, mut is_more) = (Vec::new(), next, false);
     loop {

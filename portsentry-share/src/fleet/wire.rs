@@ -160,6 +160,21 @@ pub fn read_stored(gateway: &Gateway, key: &str, payload: &[u8]) -> Option<Word>
     (is_own && key_of(&word).as_deref() == Some(key)).then_some(word)
 }
 
+/// Reads the run and the number of news, and nothing else. Most news arrive several times.
+#[must_use]
+pub fn number(payload: &[u8]) -> Option<(u64, u64)> {
+    let rest = payload.strip_prefix(b"{\"run\":")?;
+    let (run, rest) = digits(rest)?;
+    let (number, rest) = digits(rest.strip_prefix(b",\"number\":")?)?;
+    rest.starts_with(b",").then_some((run, number))
+}
+
+fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = text.split_at(end);
+    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+}
+
 /// Reads news of a gateway. Returns `None` unless all words are its own, and news.
 #[must_use]
 pub fn read_news(gateway: &Gateway, payload: &[u8]) -> Option<News> {
@@ -235,6 +250,12 @@ pub mod tests {
         let news = |words: Vec<Word>| serde_json::to_vec(&News { run: 1, number: 2, words }).unwrap();
         let good = news(vec![block("gw2", "192.0.2.9"), block("gw2", "192.0.2.8")]);
         assert_eq!(read_news(&gateway("gw2"), &good).map(|news| news.words.len()), Some(2));
+        assert_eq!(number(&good), Some((1, 2)));
+        for bad in
+            [&b"{}"[..], b"{\"run\":1,\"number\":", b"{\"run\":,\"number\":2,", b"{ \"run\":1,\"number\":2,"]
+        {
+            assert_eq!(number(bad), None, "these are read as a whole");
+        }
         let many = vec![block("gw2", "192.0.2.9"); WORDS + 1];
         let beat = vec![Word::Beat { gateway: gateway("gw2"), clock: 1 }];
         for bad in

@@ -35,6 +35,12 @@ impl<'lab> Portsentry<'lab> {
     }
 }
 
+/// Returns the line for a word.
+pub fn line(mut word: Value) -> String {
+    word["v"] = 1.into();
+    format!("{word}\n")
+}
+
 impl Companion {
     /// Connects, and reads the daemon's whole state.
     pub fn join(path: &Path) -> Self {
@@ -50,9 +56,13 @@ impl Companion {
     }
 
     /// Says a word.
-    pub fn say(&mut self, mut word: Value) {
-        word["v"] = 1.into();
-        self.lines.get_mut().write_all(format!("{word}\n").as_bytes()).expect("the daemon reads");
+    pub fn say(&mut self, word: Value) {
+        self.say_line(&line(word));
+    }
+
+    /// Says a word that has been written before.
+    pub fn say_line(&mut self, line: &str) {
+        self.lines.get_mut().write_all(line.as_bytes()).expect("the daemon reads");
     }
 
     /// Says that a gateway blocks these sources, for an hour.

@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Fleet, Process, wait_until};
-use crate::lab::companion::{block, now};
+use crate::lab::companion::{block, line, now};
 
 /// What a companion has said.
 #[derive(Debug, Default)]
@@ -120,10 +120,10 @@ impl<'f> Gateway<'f> {
     }
 
     fn tell_in(&self, stream: Option<&mut UnixStream>, mut word: Value) {
-        (word["v"], word["gateway"]) = (1.into(), self.name.clone().into());
+        word["gateway"] = self.name.clone().into();
         if let Some(stream) = stream {
             // A companion that has been killed is told when it joins.
-            let _ = stream.write_all(format!("{word}\n").as_bytes());
+            let _ = stream.write_all(line(word).as_bytes());
         }
     }
 
@@ -139,9 +139,21 @@ impl<'f> Gateway<'f> {
 
     /// Tells the companion that it blocks sources, for an hour from now on, and forgets them.
     pub fn block_all(&self, sources: &[IpAddr]) {
+        self.tell_line(&self.line(sources));
+    }
+
+    /// Returns the line that tells the companion so.
+    pub fn line(&self, sources: &[IpAddr]) -> String {
         let blocks: Vec<Value> =
             sources.iter().map(|source| block(*source, now(), now() + 3_600_000)).collect();
-        self.tell(json!({"word": "block", "said": now(), "blocks": blocks}));
+        line(json!({"word": "block", "gateway": self.name, "said": now(), "blocks": blocks}))
+    }
+
+    /// Tells the companion a word that has been written before.
+    pub fn tell_line(&self, line: &str) {
+        if let Some(stream) = lock(&self.stream).as_mut() {
+            stream.write_all(line.as_bytes()).expect("the companion reads");
+        }
     }
 
     /// Has it block sources before a companion joins.
