@@ -50,11 +50,8 @@ pub fn run(config: &Config, identity: &Identity) -> Exit {
 
 async fn create(config: &Config, identity: &Identity) -> Result<(), String> {
     let (acks, _ignored) = unbounded_channel();
-    let links = Arc::new(Links::new(1, config.rate, Mailboxes { acks, peers: Vec::new() }));
-    let session = Session {
-        identity: identity.clone(),
-        subscriptions: Arc::new(wire::subscriptions(links.answers(0), &[])),
-    };
+    let links = Arc::new(Links::new(1, config.rate, &[], Mailboxes { acks, peers: Vec::new() }));
+    let session = Session { identity: identity.clone(), subscriptions: links.subscriptions(0) };
     let mut ready = links.follow();
     tokio::spawn(keep(Arc::clone(&links), 0, config.servers.clone(), session));
     let connected = timeout(PATIENCE, ready.changed()).await;

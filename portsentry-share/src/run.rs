@@ -25,7 +25,7 @@ use crate::{
     crowdsec,
     daemon::{self, Daemon, Told},
     feed,
-    fleet::{Links, Mailboxes, Own, Peer, keep, resume, wire},
+    fleet::{Links, Mailboxes, Own, Peer, keep, resume},
     log::LOG,
     nats::{Identity, Session},
     routes,
@@ -176,15 +176,13 @@ async fn start(
     let others: Vec<Gateway> = config.gateways.into_iter().filter(|name| *name != gateway).collect();
     let (senders, mailboxes): (Vec<_>, Vec<_>) = others.iter().map(|_| channel(MAILBOX)).unzip();
     let (acks, stored) = unbounded_channel();
-    let links = Arc::new(Links::new(run, config.rate, Mailboxes { acks, peers: senders }));
-    let sessions = [0, 1].map(|slot| Session {
-        identity: identity.clone(),
-        subscriptions: Arc::new(wire::subscriptions(links.answers(slot), &others)),
-    });
+    let links = Arc::new(Links::new(run, config.rate, &others, Mailboxes { acks, peers: senders }));
+    let sessions =
+        [0, 1].map(|slot| Session { identity: identity.clone(), subscriptions: links.subscriptions(slot) });
     for (peer, mailbox) in others.into_iter().zip(mailboxes) {
         tokio::spawn(Peer::new(peer, Arc::clone(&links), daemon.clone()).run(mailbox));
     }
-    tokio::spawn(resume(Arc::clone(&links), Arc::clone(&sessions[0].subscriptions)));
+    tokio::spawn(resume(Arc::clone(&links)));
     for (slot, session) in sessions.into_iter().enumerate() {
         tokio::spawn(keep(Arc::clone(&links), slot, config.servers.clone(), session));
     }

@@ -53,6 +53,7 @@ mod file_edits;
 mod first_contacts;
 mod fleet;
 mod fleet_kills;
+mod fleet_latency;
 mod fleet_scale;
 mod fleet_service;
 mod flood;

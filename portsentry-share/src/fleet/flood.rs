@@ -1,5 +1,6 @@
-//! Ends the subscription to a gateway that floods for a while: its messages would delay those of others, which stand behind them
-//! in the same connection. The fleet's state still has its words.
+//! Bounds the messages of a gateway that floods: they would delay those of others, which stand behind them in the same connection.
+//! Each subscription has a number of messages after which the server itself ends it, so that no more of them are on their way. It
+//! is renewed before that, or a while later if there were too many in a second. The fleet's state still has the gateway's words.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,25 +17,30 @@ const LEAST: u32 = 2000;
 const PAUSE: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What becomes of a message.
+/// A connection, and the position of a subscription in it.
+pub type Place = (usize, u64);
+
+/// What is due after a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admitted {
-    /// It is taken.
-    Yes,
-    /// It is dropped.
-    No,
-    /// It is dropped, and the subscription is to end.
-    Last,
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// The subscription is to be renewed.
+    Renewal,
+    /// Nothing: there are too many, and it is renewed later.
+    Pause,
 }
 
-/// The rates of messages, by connection and subscription.
+/// The numbers of messages, by subscription.
 #[derive(Debug)]
 pub struct Floods {
     limit: u32,
-    /// Start of the current second, and the number of messages in it.
-    counts: HashMap<(usize, u64), (Instant, u32)>,
-    /// Subscriptions that have ended, with the time at which each begins again.
-    ended: BTreeMap<u64, Instant>,
+    /// Start of each subscription, and the number of messages since.
+    counts: HashMap<Place, (Instant, u32)>,
+    /// Number of renewals.
+    renewals: HashMap<Place, u64>,
+    /// Subscriptions that are to be renewed, with the times.
+    paused: BTreeMap<Place, Instant>,
 }
 
 impl Floods {
@@ -42,33 +48,54 @@ impl Floods {
     #[must_use]
     pub fn new(rate: u32) -> Self {
         let limit = rate.saturating_mul(EXCESS).max(LEAST);
-        Self { limit, counts: HashMap::new(), ended: BTreeMap::new() }
+        Self { limit, counts: HashMap::new(), renewals: HashMap::new(), paused: BTreeMap::new() }
     }
 
-    /// Counts a message of a subscription on one of the connections.
-    pub fn count(&mut self, connection: usize, subscription: u64, now: Instant) -> Admitted {
-        let (since, count) = self.counts.entry((connection, subscription)).or_insert((now, 0));
-        if now.duration_since(*since) >= SECOND {
-            (*since, *count) = (now, 0);
-        }
+    /// Returns the number of messages after which the server ends a subscription.
+    #[must_use]
+    pub const fn most(&self) -> u32 {
+        self.limit.saturating_add(self.limit / 4)
+    }
+
+    /// Forgets a connection's subscriptions, because another connection takes its place.
+    pub fn forget(&mut self, connection: usize) {
+        self.counts.retain(|(of, _), _| *of != connection);
+        self.renewals.retain(|(of, _), _| *of != connection);
+        self.paused.retain(|(of, _), _| *of != connection);
+    }
+
+    /// Counts a message.
+    pub fn count(&mut self, place: Place, now: Instant) -> Due {
+        let (since, count) = self.counts.entry(place).or_insert((now, 0));
         *count += 1;
-        if *count <= self.limit {
-            return Admitted::Yes;
+        if *count != self.limit {
+            return Due::Nothing;
         }
-        // Those on their way arrive even then.
-        if *count > self.limit + 1 {
-            return Admitted::No;
+        if now.duration_since(*since) >= SECOND {
+            return Due::Renewal;
         }
-        self.ended.insert(subscription, now + PAUSE);
-        Admitted::Last
+        self.paused.insert(place, now + PAUSE);
+        Due::Pause
     }
 
-    /// Returns the subscriptions that begin again now.
-    pub fn resume(&mut self, now: Instant) -> Vec<u64> {
-        let due: Vec<u64> =
-            self.ended.iter().filter(|(_, end)| **end <= now).map(|(number, _)| *number).collect();
-        self.ended.retain(|_, end| *end > now);
-        due
+    /// Records a renewal. Returns the numbers of renewals before and after it.
+    pub fn renew(&mut self, place: Place, now: Instant) -> (u64, u64) {
+        self.counts.insert(place, (now, 0));
+        self.paused.remove(&place);
+        let renewals = self.renewals.entry(place).or_default();
+        *renewals += 1;
+        (*renewals - 1, *renewals)
+    }
+
+    /// Has a subscription renewed as soon as possible.
+    pub fn postpone(&mut self, place: Place, now: Instant) {
+        self.paused.insert(place, now);
+    }
+
+    /// Returns the subscriptions that are to be renewed now.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Vec<Place> {
+        self.paused.iter().filter(|(_, end)| **end <= now).map(|(place, _)| *place).collect()
     }
 }
 
@@ -77,19 +104,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_ends_its_subscription_once_a_second_and_no_other() {
+    fn a_flood_pauses_its_subscription_and_no_other() {
         let mut floods = Floods::new(100);
         let begun = Instant::now();
-        for _ in 0..LEAST {
-            assert_eq!(floods.count(0, 2, begun), Admitted::Yes);
+        for _ in 1..LEAST {
+            assert_eq!(floods.count((0, 2), begun), Due::Nothing);
         }
-        let counted = [floods.count(0, 2, begun), floods.count(0, 2, begun), floods.count(1, 2, begun)];
-        assert_eq!(counted, [Admitted::Last, Admitted::No, Admitted::Yes], "each connection has its count");
-        assert_eq!(floods.count(0, 3, begun), Admitted::Yes);
-        assert_eq!(floods.count(0, 2, begun + SECOND), Admitted::Yes);
-        assert_eq!(floods.resume(begun + PAUSE / 2), [0; 0]);
-        assert_eq!(floods.resume(begun + PAUSE), [2]);
-        assert_eq!(floods.resume(begun + PAUSE), [0; 0]);
+        assert_eq!(floods.count((0, 2), begun), Due::Pause);
+        for (place, why) in
+            [((0, 2), "it is on its way"), ((1, 2), "the other connection"), ((0, 3), "another")]
+        {
+            assert_eq!(floods.count(place, begun), Due::Nothing, "{why}");
+        }
+        assert_eq!(floods.due(begun + PAUSE / 2), []);
+        assert_eq!(floods.due(begun + PAUSE), [(0, 2)]);
+        assert_eq!(floods.due(begun + PAUSE), [(0, 2)], "until it is renewed");
+        assert_eq!(floods.renew((0, 2), begun + PAUSE), (0, 1));
+        assert_eq!(floods.due(begun + PAUSE), []);
+        assert_eq!(floods.most(), 2500);
+    }
+
+    #[test]
+    fn a_subscription_is_renewed_before_its_end() {
+        let mut floods = Floods::new(100);
+        let begun = Instant::now();
+        for renewals in 0..3 {
+            for number in 1..=LEAST {
+                let due = floods
+                    .count((0, 2), begun + 2 * SECOND * u32::from(number == LEAST) + 9 * SECOND * renewals);
+                assert_eq!(due, if number == LEAST { Due::Renewal } else { Due::Nothing });
+            }
+            let expected = (u64::from(renewals), u64::from(renewals) + 1);
+            assert_eq!(floods.renew((0, 2), begun + 9 * SECOND * (renewals + 1)), expected);
+        }
+        floods.postpone((0, 2), begun);
+        floods.forget(1);
+        assert_eq!(floods.due(begun), [(0, 2)]);
+        floods.forget(0);
+        assert_eq!((floods.due(begun), floods.renew((0, 2), begun)), (vec![], (0, 1)));
     }
 
     #[test]
@@ -98,7 +150,7 @@ mod tests {
         let begun = Instant::now();
         // Five seconds' news at once, and two repetitions of each within a second.
         for _ in 0..15_000 {
-            assert_eq!(floods.count(0, 2, begun), Admitted::Yes);
+            assert_eq!(floods.count((0, 2), begun), Due::Nothing);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portsentry::inspect::fleet::Server as Reported;
+use portsentry::{inspect::fleet::Server as Reported, policy::peers::Gateway};
 use tokio::{
     sync::{
         mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    flood::{Admitted, Floods},
-    wire::FIRST,
+    flood::{Due, Floods, Place},
+    wire::{self, ANSWERS, FIRST},
 };
 use crate::{
     config::Server,
@@ -58,6 +58,8 @@ pub struct Links {
     requests: Mutex<HashMap<u64, UnboundedSender<Message>>>,
     numbers: AtomicU64,
     floods: Mutex<Floods>,
+    /// The subjects of news and beats, by position.
+    subjects: Vec<String>,
     mailboxes: Mailboxes,
 }
 
@@ -67,9 +69,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Links {
-    /// Creates the connections of a run, none of them ready. `rate` is that of other gateways' news.
+    /// Creates the connections of a run, none of them ready, to hear these gateways. `rate` is that of their news.
     #[must_use]
-    pub fn new(run: u64, rate: u32, mailboxes: Mailboxes) -> Self {
+    pub fn new(run: u64, rate: u32, peers: &[Gateway], mailboxes: Mailboxes) -> Self {
         Self {
             run,
             ready: Default::default(),
@@ -78,14 +80,37 @@ impl Links {
             requests: Mutex::default(),
             numbers: AtomicU64::new(0),
             floods: Mutex::new(Floods::new(rate)),
+            subjects: wire::subjects(peers),
             mailboxes,
         }
     }
 
-    /// Returns the subject of the answers to what one of the connections has asked. The other one would only repeat them.
+    /// Returns the frames with which one of the connections begins to hear. Answers come to the connection that has asked.
     #[must_use]
-    pub fn answers(&self, slot: usize) -> String {
-        format!("_INBOX.{}-{slot}.*", self.run)
+    pub fn subscriptions(&self, slot: usize) -> String {
+        let peers = (FIRST..).zip(&self.subjects).map(|(number, subject)| self.subscription(subject, number));
+        format!("SUB _INBOX.{}-{slot}.* {ANSWERS}\r\n{}", self.run, peers.collect::<String>())
+    }
+
+    fn subscription(&self, subject: &str, number: u64) -> String {
+        format!("SUB {subject} {number}\r\nUNSUB {number} {}\r\n", lock(&self.floods).most())
+    }
+
+    /// Renews a subscription: the new one begins before the old one ends.
+    fn renew(&self, (slot, position): Place) {
+        let Some(subject) = usize::try_from(position).ok().and_then(|index| self.subjects.get(index)) else {
+            return;
+        };
+        let now = Instant::now();
+        let (before, after) = lock(&self.floods).renew((slot, position), now);
+        let number = |renewals: u64| FIRST + position + renewals * self.subjects.len() as u64;
+        let frames = format!("{}UNSUB {}\r\n", self.subscription(subject, number(after)), number(before));
+        let sent =
+            lock(&self.ready[slot]).as_ref().is_none_or(|sender| sender.try_send(frames.into()).is_ok());
+        if !sent {
+            // The queue is full.
+            lock(&self.floods).postpone((slot, position), now);
+        }
     }
 
     /// Follows the number of connections that became ready.
@@ -203,22 +228,23 @@ struct Slot<'a> {
 }
 
 impl Slot<'_> {
-    /// Whether a message of another gateway is taken. Ends the subscription if there are far too many.
-    fn admits(&self, message: &Message) -> bool {
-        let admitted = lock(&self.links.floods).count(self.index, message.subscription, Instant::now());
-        if admitted == Admitted::Last {
-            self.links.publish(format!("UNSUB {}\r\n", message.subscription).as_bytes());
-            LOG.warning(&format!(
+    /// Counts a message of another gateway. Renews the subscription in time, unless there are far too many.
+    fn count(&self, place: Place, message: &Message) {
+        let due = lock(&self.links.floods).count(place, Instant::now());
+        match due {
+            Due::Nothing => {}
+            Due::Renewal => self.links.renew(place),
+            Due::Pause => LOG.warning(&format!(
                 "too many messages on {}: until the flood is over, this gateway's words come from the state",
                 message.subject
-            ));
+            )),
         }
-        admitted == Admitted::Yes
     }
 }
 
 impl Inbox for Slot<'_> {
     fn open(&self, sender: &Sender<Vec<u8>>) {
+        lock(&self.links.floods).forget(self.index);
         *lock(&self.links.ready[self.index]) = Some(sender.clone());
         LOG.notice(&format!("connected to server {}", self.name));
         self.links.count.send_modify(|count| *count += 1);
@@ -226,9 +252,10 @@ impl Inbox for Slot<'_> {
 
     fn take(&self, message: Message) {
         let Some(number) = message.subscription.checked_sub(FIRST) else { return self.links.answer(message) };
-        let peer = usize::try_from(number / 2).ok().and_then(|peer| self.links.mailboxes.peers.get(peer));
-        // Only messages of subscriptions count.
-        if let Some(peer) = peer.filter(|_| self.admits(&message)) {
+        let Some(position) = number.checked_rem(self.links.subjects.len() as u64) else { return };
+        let peer = usize::try_from(position / 2).ok().and_then(|peer| self.links.mailboxes.peers.get(peer));
+        if let Some(peer) = peer {
+            self.count((self.index, position), &message);
             let _ = peer.try_send(message);
         }
     }
@@ -238,21 +265,12 @@ impl Inbox for Slot<'_> {
     }
 }
 
-/// Begins subscriptions again that ended because of a flood.
-pub async fn resume(links: Arc<Links>, subscriptions: Arc<Vec<(u64, String)>>) {
+/// Renews subscriptions that have paused because of a flood.
+pub async fn resume(links: Arc<Links>) {
     loop {
         sleep(RESUMPTION).await;
-        let due = lock(&links.floods).resume(Instant::now());
-        for (number, subject) in subscriptions.iter().filter(|(number, _)| due.contains(number)) {
-            let frame = format!("SUB {subject} {number}\r\n");
-            for slot in &links.ready {
-                let sender = lock(slot).clone();
-                if let Some(sender) = sender {
-                    // A full queue has room in a moment, or its connection ends, and the next one begins with all subscriptions.
-                    let _ = sender.send(frame.clone().into()).await;
-                }
-            }
-        }
+        let due = lock(&links.floods).due(Instant::now());
+        due.into_iter().for_each(|place| links.renew(place));
     }
 }
 

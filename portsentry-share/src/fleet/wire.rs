@@ -15,15 +15,14 @@ const YEAR: u64 = 366 * 86_400;
 const MARGIN: u64 = 86_400;
 
 /// Number of the subscription to answers.
-const ANSWERS: u64 = 1;
+pub const ANSWERS: u64 = 1;
 /// Number of the first peer's subscription to news. Each peer has two: to news, and to beats.
 pub const FIRST: u64 = 2;
 
-/// Returns the subscriptions to answers and to the peers' news and beats: numbers and subjects.
+/// Returns the subjects of the peers' news and beats.
 #[must_use]
-pub fn subscriptions(answers: String, peers: &[Gateway]) -> Vec<(u64, String)> {
-    let subjects = peers.iter().flat_map(|peer| [news(peer), beat(peer)]);
-    [(ANSWERS, answers)].into_iter().chain((FIRST..).zip(subjects)).collect()
+pub fn subjects(peers: &[Gateway]) -> Vec<String> {
+    peers.iter().flat_map(|peer| [news(peer), beat(peer)]).collect()
 }
 
 /// Returns the subject of a gateway's news.

@@ -51,8 +51,8 @@ pub trait Inbox {
 pub struct Session {
     /// Keys.
     pub identity: Identity,
-    /// The subscriptions: numbers and subjects.
-    pub subscriptions: Arc<Vec<(u64, String)>>,
+    /// The frames for the subscriptions.
+    pub subscriptions: String,
 }
 
 /// Connects, and serves the connection until it ends. Returns the reason.
@@ -85,10 +85,7 @@ async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Buff
         "verbose": false, "pedantic": false, "tls_required": true, "headers": true, "no_responders": true, "echo": false,
         "lang": "rust", "version": env!("CARGO_PKG_VERSION"), "protocol": 1, "name": "portsentry-share",
     });
-    let subscriptions = session.subscriptions.iter();
-    let subscriptions: Vec<String> =
-        subscriptions.map(|(number, subject)| format!("SUB {subject} {number}\r\n")).collect();
-    let hello = format!("CONNECT {options}\r\n{}PING\r\n", subscriptions.concat());
+    let hello = format!("CONNECT {options}\r\n{}PING\r\n", session.subscriptions);
     stream.write_all(hello.as_bytes()).await?;
     stream.flush().await?;
     loop {
