@@ -45,7 +45,7 @@ echo "vm: $(uname -srv), up for $(cut -d ' ' -f 1 /proc/uptime) s"
 if [ "$done" = 0 ]; then
     install_package || { journalctl --unit portsentry; finish failed; }
 fi
-sed "1,${done}d" runs | while read -r arguments; do
+tail -n "+$((done + 1))" runs | while read -r arguments; do
     done=$((done + 1))
     echo "$done" >done
     echo "vm: $arguments"
@@ -59,7 +59,7 @@ sed "1,${done}d" runs | while read -r arguments; do
     *)
         echo "$arguments" >running
         # shellcheck disable=SC2086
-        debug/deps/tests --test-threads 1 $arguments </dev/null || { finish failed; exit 1; }
+        debug/deps/tests --color never --test-threads 1 $arguments </dev/null || { finish failed; exit 1; }
         rm running
         ;;
     esac

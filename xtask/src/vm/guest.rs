@@ -64,18 +64,35 @@ pub(super) const RUNS_UNDER_SYSTEMD: [&str; 10] = [
     "--ignored booted::with_a_root_that_is_read_only",
 ];
 /// Programs of the host system that the tests run.
-const TOOLS: [&str; 11] =
-    ["ip", "tc", "bridge", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft", "teamnl", "keepalived"];
+const TOOLS: [&str; 15] = [
+    "ip",
+    "tc",
+    "bridge",
+    "nsenter",
+    "bpftool",
+    "ethtool",
+    "nmap",
+    "masscan",
+    "zmap",
+    "hping3",
+    "ping",
+    "wg",
+    "nft",
+    "teamnl",
+    "keepalived",
+];
 /// BIRD and a library, among the tools.
 const BIRD: [&str; 2] = ["bird/usr/sbin/bird", "libssh/usr/lib/x86_64-linux-gnu/libssh-gcrypt.so.4"];
-/// Files that nmap needs for a scan.
-const FILES: [&str; 6] = [
+/// Files that nmap and zmap need for a scan.
+const FILES: [&str; 8] = [
     "/usr/share/nmap/nmap-services",
     "/usr/share/nmap/nmap-payloads",
     "/usr/share/nmap/nmap-protocols",
     "/usr/share/nmap/nmap-mac-prefixes",
     "/etc/protocols",
     "/etc/services",
+    "/etc/zmap/zmap.conf",
+    "/etc/zmap/blacklist.conf",
 ];
 const FOLDERS: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
 
