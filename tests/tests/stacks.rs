@@ -11,12 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portsentry_common::classify::Protocol::{Tcp, Udp};
+use portsentry_common::classify::Protocol::{self, Tcp, Udp};
 use portsentry_tests::lab::{Daemon, Lab, Namespace, Portsentry, Probe, Reach, Service, Talk, wait_within};
 
 /// An unwatched port, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;
+const BOTH: [Protocol; 2] = [Tcp, Udp];
 
 /// What the two ends of a pair of cables, `c0` and `c1`, build on them.
 struct Stack {
@@ -38,6 +39,8 @@ struct Way<'a> {
     traps: IpAddr,
     client: IpAddr,
     scanner: IpAddr,
+    /// The protocols of the service.
+    protocols: &'static [Protocol],
 }
 
 const fn end(last: u8) -> IpAddr {
@@ -56,6 +59,24 @@ fn watching(lab: &Lab) -> Portsentry<'_> {
 /// Builds a stack, and checks what holds on each.
 fn assert_held_on(stack: &Stack) {
     let lab = Lab::new();
+    build(&lab, stack);
+    let daemon = watching(&lab).start();
+    for interface in stack.watched {
+        let has_program = || lab.host.run("ip", &["link", "show", interface]).contains("xdp");
+        daemon.wait_until(&format!("{interface} is watched"), has_program);
+    }
+    assert_held(daemon, &between_ends(&lab));
+}
+
+/// Returns the way between the two ends of a stack.
+fn between_ends(lab: &Lab) -> Way<'_> {
+    let (clients, server, at) = (&lab.scanner, &lab.host, end(1));
+    // The host's address may belong to a VRF.
+    let behind = Ipv4Addr::UNSPECIFIED.into();
+    Way { clients, server, at, behind, traps: at, client: end(2), scanner: end(3), protocols: &BOTH }
+}
+
+fn build(lab: &Lab, stack: &Stack) {
     for cable in ["c0", "c1"] {
         lab.host.ip(&format!(
             "link add {cable} type veth peer name {cable} netns {}\nlink set {cable} up",
@@ -63,28 +84,24 @@ fn assert_held_on(stack: &Stack) {
         ));
         lab.scanner.ip(&format!("link set {cable} up"));
     }
+    let search = env::var_os("PATH").unwrap_or_default();
+    let ip = env::split_paths(&search).map(|it| it.join("ip")).find(|it| it.is_file()).expect("`ip`");
     for (namespace, script, addresses) in
         [(&lab.host, stack.ends[0], &[1][..]), (&lab.scanner, stack.ends[1], &[2, 3])]
     {
-        namespace.run("sh", &["-euc", script]);
+        // BusyBox's shell has an `ip` of its own.
+        namespace.run("sh", &["-euc", &format!("ip() {{ {} \"$@\"; }}\n{script}", ip.display())]);
         for last in addresses {
             namespace.ip(&format!("address add {}/24 dev top", end(*last)));
         }
         namespace.ip("link set top up");
     }
-    let daemon = watching(&lab).start();
-    for interface in stack.watched {
-        let has_program = || lab.host.run("ip", &["link", "show", interface]).contains("xdp");
-        daemon.wait_until(&format!("{interface} is watched"), has_program);
-    }
-    let (clients, server, at) = (&lab.scanner, &lab.host, end(1));
-    let way = Way { clients, server, at, behind: at, traps: at, client: end(2), scanner: end(3) };
-    assert_held(daemon, &way);
 }
 
 /// The client is served before, during and after a scan; the scanner is blocked until `portsentry down`.
 fn assert_held(daemon: Daemon<'_>, way: &Way<'_>) {
-    let services = [Tcp, Udp].map(|protocol| Service::start(way.server, protocol, SERVICE));
+    let services: Vec<_> =
+        way.protocols.iter().map(|protocol| Service::start(way.server, *protocol, SERVICE)).collect();
     let reaches =
         |source, reach| services.iter().all(|service| service.answers_at(way.clients, source, way.at, reach));
     daemon.wait_until("the client is served", || reaches(way.client, Reach::AtOnce));
@@ -124,18 +141,18 @@ fn assert_held(daemon: Daemon<'_>, way: &Way<'_>) {
     assert_eq!(daemon.told_of(way.client), [""; 0]);
     let errors: Vec<_> = daemon.log().lines().into_iter().filter(|line| line.contains("ERROR")).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    let (setup, lab, pins) = (daemon.setup().clone(), daemon.lab(), daemon.pins());
-    daemon.terminate();
-    assert_eq!(setup.say("down").code, 0);
-    assert!(!pins.exists(), "{} is left", pins.display());
-    assert_nothing_is_left(lab);
+    assert_ends(daemon);
     assert!(reaches(way.scanner, Reach::Expected), "the scanner's address stays blocked");
     assert!(reaches(way.client, Reach::Expected));
     talk.go_on();
 }
 
-/// No program is left at any interface of the host, and no queueing discipline for one.
-fn assert_nothing_is_left(lab: &Lab) {
+/// Nothing outlives `portsentry down`: no program at any interface of the host, no pin, and no queueing discipline.
+fn assert_ends(daemon: Daemon<'_>) {
+    let (setup, lab, pins) = (daemon.setup().clone(), daemon.lab(), daemon.pins());
+    daemon.terminate();
+    assert_eq!(setup.say("down").code, 0);
+    assert!(!pins.exists(), "{} is left", pins.display());
     let shown = || -> serde_json::Value {
         serde_json::from_str(&lab.host.run("bpftool", &["--json", "net", "show"])).expect("JSON")
     };

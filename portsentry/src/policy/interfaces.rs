@@ -29,6 +29,9 @@ pub enum LeftOut {
     Tun,
     /// It is a VRF, whose frames are judged at its members.
     Vrf,
+    /// It is an `IPsec` interface. Its packets come with the link header of the interface that received them, which its type
+    /// denies (`skb_mac_header_rebuild` in the kernel's `xfrm_input.c`).
+    Ipsec,
 }
 
 impl fmt::Display for LeftOut {
@@ -43,6 +46,7 @@ impl fmt::Display for LeftOut {
                 formatter.write_str("the host's end of a container's veth pair, without an address")
             }
             Self::Tun => formatter.write_str("a tun or tap device: a program is at its other end"),
+            Self::Ipsec => formatter.write_str("an IPsec interface, whose packets can't be read there"),
             Self::Vrf => formatter.write_str("its frames are judged at the members of this VRF"),
         }
     }
@@ -53,6 +57,8 @@ impl fmt::Display for LeftOut {
 pub fn choose(wanted: &Interfaces, links: &BTreeMap<u32, Link>) -> BTreeMap<u32, Result<(), LeftOut>> {
     let stack = Stack { links, with_loopback: *wanted == Interfaces::All };
     let chosen = |link: &Link| match wanted {
+        // A program attached there would see nothing, also if the interface is named.
+        _ if link.is("xfrm") => Err(LeftOut::Ipsec),
         Interfaces::Named(names) if names.iter().any(|name| link.is_called(name)) => Ok(()),
         Interfaces::Named(_) => Err(LeftOut::Unwanted),
         Interfaces::All | Interfaces::AllButLoopback => stack.judge(link, 0),

@@ -13,22 +13,22 @@ use nix::{
 
 use super::{Family, Lab, Namespace};
 
-/// Five hundred echo requests a second. Ends when dropped.
+/// Echo requests. Ends when dropped.
 pub struct Stream(Child);
 
 impl Lab {
-    /// Starts sending echo requests from `source` to the host, without an end.
+    /// Starts sending five hundred echo requests a second from `source` to the host, without an end.
     pub fn keep_sending(&self, source: IpAddr) -> Stream {
-        Stream::start(&self.scanner, source)
+        Stream::start(&self.scanner, source, "0.002")
     }
 }
 
 impl Stream {
-    /// Starts sending echo requests from `source`, in `namespace`, to the host, without an end.
-    pub fn start(namespace: &Namespace, source: IpAddr) -> Self {
+    /// Starts sending echo requests from `source`, in `namespace`, to the host, without an end. `interval` is in seconds.
+    pub fn start(namespace: &Namespace, source: IpAddr, interval: &str) -> Self {
         let mut ping = namespace.command("ping");
         let host = Family::of(source).host();
-        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
+        ping.args(["-n", "-i", interval, "-I", &source.to_string(), &host.to_string()]);
         Self(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
     }
 

@@ -10,13 +10,22 @@ use std::{
 use portsentry_common::classify::Protocol::Tcp;
 use portsentry_tests::lab::{Bird, Family, Lab, Namespace, Reach, Service};
 
-use super::{SERVICE, Way, assert_held, watching};
+use super::{BOTH, SERVICE, Way, assert_held, watching};
 use crate::gateway_answers::make_gateway;
 
 /// Returns the way from the scanner's namespace to `at`, for which a host behind the gateway answers.
 fn way<'a>(lab: &'a Lab, server: &'a Namespace, at: IpAddr, behind: IpAddr) -> Way<'a> {
     let [client, scanner] = [(); 2].map(|()| lab.source(Family::V4));
-    Way { clients: &lab.scanner, server, at, behind, traps: Family::V4.host(), client, scanner }
+    Way {
+        clients: &lab.scanner,
+        server,
+        at,
+        behind,
+        traps: Family::V4.host(),
+        client,
+        scanner,
+        protocols: &BOTH,
+    }
 }
 
 /// A bridge, ports that a container publishes, and masquerading, as Docker sets them up.
@@ -126,6 +135,6 @@ fn takeover() {
     assert!(!has(&lab.host), "the standby has a master");
     lab.bystander.ip("link set eth0 down");
     daemon.wait_until("the standby takes over", || has(&lab.host));
-    let traps = address;
-    assert_held(daemon, &Way { traps, ..way(&lab, &lab.host, address, address) });
+    // A datagram's answer would come from the host's first address.
+    assert_held(daemon, &Way { traps: address, protocols: &[Tcp], ..way(&lab, &lab.host, address, address) });
 }

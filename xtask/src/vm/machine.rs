@@ -129,7 +129,7 @@ impl Machine {
         }
         // The kernel hands what it doesn't know over to its first process, in the environment.
         if let Ok(seconds) = env::var(USE_TIME) {
-            options.push_str(&format!(" {USE_TIME}={seconds}"));
+            options.extend([" ", USE_TIME, "=", &seconds]);
         }
         qemu.arg("-append").arg(options);
         if let Some(model) = self.cards {

@@ -29,7 +29,7 @@ const OPTIONAL: [&str; 25] = [
     "pppox",
     "pppoe",
     "team",
-    "team_mode_activebackup",
+    "team_mode_roundrobin",
     "macvlan",
     "vxlan",
     "xfrm_user",

@@ -64,6 +64,7 @@ fn each_frame_from_outside_is_judged_once() {
         ("a VLAN on a bridge", "2 eth0 <3\n 3 br0 bridge\n 4 br0.7 vlan /3 +", &["eth0"]),
         ("a VLAN on a bridge of containers", "2 v veth <3 /@\n 3 br0 bridge\n 4 br0.7 vlan /3 +", &["br0"]),
         ("a bridge of a bond", "2 eno1 <3\n 3 bond0 bond <4\n 4 br0 bridge +", &["bond0"]),
+        ("IPsec", "2 eth0\n 3 ipsec0 xfrm", &["eth0"]),
         ("a VRF", "2 eth0 <3 +\n 3 blue vrf\n 4 eth1 +", &["eth0", "eth1"]),
         (
             "Open vSwitch",
