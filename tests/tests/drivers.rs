@@ -18,7 +18,7 @@ use nix::sys::{
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk};
 
 /// Drivers that run an XDP program themselves and keep it.
-const NATIVE: [&str; 1] = ["virtio_net"];
+const NATIVE: [&str; 2] = ["igb", "virtio_net"];
 /// An unwatched port, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;

@@ -2,6 +2,7 @@
 
 mod cards;
 mod disk;
+mod emulator;
 mod guest;
 mod initramfs;
 mod linux;
@@ -15,6 +16,7 @@ use clap::{Args, ValueEnum};
 
 use self::{
     cards::Model,
+    emulator::Emulator,
     guest::Guest,
     linux::Linux,
     machine::{Boots, Machine},
@@ -139,7 +141,7 @@ fn boot(machines: &[Machine], arguments: &Arguments) -> Result<Vec<String>> {
 fn machine(guest: &Guest, linux: &Linux, cards: Option<Model>) -> Result<Machine> {
     let folder = paths::vm();
     let is_system = guest.boots() == Boots::Again;
-    let devices = cards.filter(|_| !is_system).map(Model::module);
+    let devices = cards.filter(|_| !is_system).map(Model::name);
     let devices = devices.or_else(|| guest.target().foreign().map(Arch::debian));
     let devices = devices.or_else(|| is_system.then_some("systemd"));
     let name = devices.map_or_else(|| linux.series.clone(), |devices| format!("{}-{devices}", linux.series));
@@ -148,13 +150,14 @@ fn machine(guest: &Guest, linux: &Linux, cards: Option<Model>) -> Result<Machine
     Ok(Machine {
         release: match (cards, is_system) {
             (_, true) => format!("{} with systemd", linux.release),
-            (Some(model), _) => format!("{} with {}", linux.release, model.module()),
+            (Some(model), _) => format!("{} with {}", linux.release, model.name()),
             (None, _) => linux.release.clone(),
         },
         kernel: linux.image.clone(),
         initramfs,
         log: folder.join(format!("linux-{name}.log")),
         name,
+        emulator: Emulator::find_or_fetch(guest.target(), cards)?,
         cards,
         target: guest.target(),
         disks: guest.disks().to_vec(),

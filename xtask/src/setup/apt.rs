@@ -18,6 +18,8 @@ use crate::{
 
 /// Debian's next release with backports, which has the newest kernels.
 const NEWEST: &str = "trixie-backports";
+/// The oldest release that has backports of programs, so that they run on all later ones.
+const BACKPORTS: &str = "bookworm-backports";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Lists of packages.
@@ -27,6 +29,8 @@ pub(crate) enum Lists {
     Of(Target),
     /// Those of Debian's newest backports, for this architecture.
     Newest,
+    /// Those of backports to Debian 12, for this architecture.
+    Backports,
 }
 
 impl From<Target> for Lists {
@@ -41,6 +45,7 @@ impl Lists {
         match self {
             Self::Of(target) => target.foreign().map(Arch::debian),
             Self::Newest => Some(NEWEST),
+            Self::Backports => Some(BACKPORTS),
         }
     }
 }

@@ -127,8 +127,8 @@ impl Guest {
     /// Writes the initramfs for a machine with this kernel.
     pub(super) fn pack(&self, linux: &Linux, cards: Option<Model>, archive: &Path) -> Result<()> {
         let mut files = self.files.clone();
-        if cards.is_some() {
-            files.write(cards::MARK, b"");
+        if let Some(model) = cards {
+            files.write(cards::MARK, model.frames().as_bytes());
         }
         let disks = if self.disks.is_empty() { Vec::new() } else { disk::MODULES.into() };
         let devices: Vec<_> = cards.map(Model::modules).into_iter().flatten().chain(disks).collect();

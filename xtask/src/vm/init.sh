@@ -22,7 +22,8 @@ prepare() {
 
 run() {
     if [ -e /portsentry/cards ]; then
-        export PORTSENTRY_CARDS=1
+        PORTSENTRY_CARDS=$(cat /portsentry/cards)
+        export PORTSENTRY_CARDS
         cat /proc/net/dev
     fi
     while read -r arguments; do

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{cards::Model, disk::Disk};
+use super::{cards::Model, disk::Disk, emulator::Emulator};
 use crate::arch::{Arch, Target};
 
 /// Number of the console's last lines shown for a failed machine. A file keeps all of them.
@@ -50,6 +50,8 @@ pub(super) struct Machine {
     pub(super) initramfs: PathBuf,
     /// Path of the file for its console's output.
     pub(super) log: PathBuf,
+    /// The program that emulates it.
+    pub(super) emulator: Emulator,
     /// The model of its network cards, if it has some.
     pub(super) cards: Option<Model>,
     /// Its processor.
@@ -108,7 +110,7 @@ impl Machine {
     }
 
     fn qemu(&self, kvm: bool) -> Command {
-        let mut qemu = Command::new(emulator(self.target));
+        let mut qemu = self.emulator.command(self.cards.and_then(Model::surroundings));
         let is_arm = self.target.rust() == Arch::Arm64.rust();
         // With a thread for each processor, one of x86 may run an instruction while the other's kernel replaces it (`int3`
         // in the dispatcher of XDP programs).
@@ -139,11 +141,6 @@ impl Machine {
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         qemu
     }
-}
-
-/// Returns the name of the emulator of a processor.
-fn emulator(target: Target) -> String {
-    format!("qemu-system-{}", target.rust())
 }
 
 /// A qemu process, killed when dropped.
