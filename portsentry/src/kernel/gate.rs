@@ -5,7 +5,7 @@
 //! block that the kernel enters meanwhile is in the map before its bit is set, so it is found either way.
 //!
 //! Each program has its own gates, because a program can read only its own data without a look-up. New gates start
-//! with all bits set: an earlier program may still enter blocks, and sets bits only in its own gates.
+//! with all bits set if there is an earlier program: it may still enter blocks, and sets bits only in its own gates.
 
 use std::{
     ffi::c_void,
@@ -14,7 +14,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -89,16 +89,18 @@ fn failed(path: PathBuf, error: &dyn std::error::Error) -> Error {
 pub(super) struct Gate {
     v4: Bits,
     v6: Bits,
+    /// Whether second copies may be set whose first ones are clear.
+    is_wide: AtomicBool,
 }
 
 impl Gate {
-    /// Opens the gates of a program loaded with those of [`make`].
+    /// Opens the gates of a program loaded with those of [`make`]. All bits are clear.
     pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Error> {
         let [v4, v6] = SECTIONS.map(|section| match ebpf.map(section) {
             Some(Map::Array(map)) => Bits::map(map),
             _ => Err(Error::Missing(section.into())),
         });
-        Ok(Self { v4: v4?, v6: v6? })
+        Ok(Self { v4: v4?, v6: v6?, is_wide: AtomicBool::new(false) })
     }
 
     /// Opens the gates pinned in `directory`.
@@ -111,7 +113,7 @@ impl Gate {
             }
             Bits::map(&map)
         });
-        Ok(Self { v4: v4?, v6: v6? })
+        Ok(Self { v4: v4?, v6: v6?, is_wide: AtomicBool::new(true) })
     }
 
     fn bits(&self) -> [&Bits; 2] {
@@ -121,11 +123,13 @@ impl Gate {
     /// Sets the second copy of every bit, and enables the look-up of networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
+        self.is_wide.store(true, Ordering::Relaxed);
         self.bits().into_iter().for_each(|bits| renewal::set_second_copies(bits.words()));
     }
 
     /// Clears the first copies, calls `fill` to set bits, and then sets the second copies to the first.
     pub(super) fn renew<T, E>(&self, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.is_wide.store(true, Ordering::Relaxed);
         self.bits().into_iter().for_each(|bits| renewal::clear_first_copies(bits.words()));
         let filled = fill()?;
         self.close();
@@ -134,6 +138,9 @@ impl Gate {
 
     /// Clears the second copies of bits whose first copies are clear.
     pub(super) fn close(&self) {
+        if !self.is_wide.swap(false, Ordering::Relaxed) {
+            return;
+        }
         self.bits().into_iter().for_each(|bits| renewal::copy_first_to_second(bits.words()));
     }
 

@@ -35,6 +35,8 @@ impl Load {
             return Err(Error::NoBtf(BTF.into()));
         }
         let layouts = self.layouts();
+        // Otherwise a program may be entering sources in these maps.
+        let are_new = BLOCKED.iter().chain(&FENCED).all(|name| !pins.map(name).exists());
         let mut inheritance = Inheritance::default();
         let mut are_known = true;
         for layout in &layouts {
@@ -76,7 +78,9 @@ impl Load {
             bound::expect_needs_syn(&mut ebpf)?;
         }
         let gate = Arc::new(Gate::of(&ebpf)?);
-        gate.open_wide();
+        if !are_new {
+            gate.open_wide();
+        }
         let mut sources = |names: [&'static str; 2], held, capacity| -> Result<Blocked, Error> {
             let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
             Ok(Blocked::new((names, held), v4, v6, Arc::clone(&gate), capacity))

@@ -62,7 +62,8 @@ impl Model {
         if self != Self::VirtioQueues {
             return None;
         }
-        let mut bridge = String::from("ip link add bridge type bridge mcast_snooping 0\nip link set bridge up\n");
+        let mut bridge =
+            String::from("ip link add bridge type bridge mcast_snooping 0\nip link set bridge up\n");
         for number in 1..=CARDS {
             bridge += &format!(
                 "ip tuntap add port{number} mode tap multi_queue vnet_hdr\n\

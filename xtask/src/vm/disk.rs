@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
+    emulator::Emulator,
     initramfs::Initramfs,
     linux::Linux,
     machine::{Boots, Machine},
@@ -104,6 +105,7 @@ fn configure(name: String, disk: Disk, linux: &Linux, target: Target) -> Result<
         kernel: linux.image.clone(),
         initramfs,
         log,
+        emulator: Emulator::find_or_fetch(target, None)?,
         cards: None,
         target,
         disks: vec![disk],
