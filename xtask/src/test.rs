@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Tests that run at the same time per processor. Tests mostly wait.
-const ABREAST: usize = 3;
+const ABREAST: usize = 4;
 
 /// Debian packages that tests install on their machines, as `PACKAGE.deb`.
 const FETCHED: [&str; 3] = ["fail2ban", "portsentry", "python3-systemd"];
