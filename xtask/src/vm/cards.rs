@@ -97,9 +97,16 @@ impl Model {
                 _ => format!("hubport,id=port{number},hubid=0"),
             };
             qemu.arg("-netdev").arg(end);
+            // Igb's virtual functions take the slots beside it.
+            let bus = if self == Self::Igb {
+                qemu.arg("-device").arg(format!("pcie-root-port,id=root{number},chassis={number}"));
+                format!(",bus=root{number}")
+            } else {
+                String::new()
+            };
             // The lab's hardware addresses. No card boots.
             let address = format!("02:00:00:00:00:{number:02x}");
-            qemu.arg("-device").arg(format!("{device},netdev=port{number},mac={address},romfile="));
+            qemu.arg("-device").arg(format!("{device},netdev=port{number},mac={address},romfile={bus}"));
         }
     }
 }
