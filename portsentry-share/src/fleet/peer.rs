@@ -20,6 +20,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// behind the others answers all the same, but the server is chosen anew for each reading. After so many of them the word with that
 /// number is over.
 const SHORT: u32 = 10;
+/// Pause before another reading after that, if it was the server that lagged behind.
+const LATER: Duration = Duration::from_secs(60);
 
 /// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
 type Read = (u64, Option<u64>);
@@ -160,6 +162,8 @@ impl Peer {
 
     fn end(&mut self, (connection, next): Read) {
         let Some((_, known)) = self.reading.take() else { return };
+        // What was wanted meanwhile is newer.
+        let known = self.wanted.and_then(|(_, newer)| newer).or(known);
         match next {
             Some(next) if connection == self.told => {
                 self.next = next;
@@ -168,9 +172,13 @@ impl Peer {
                         self.short += 1;
                         self.want(if self.short > SHORT / 2 { RETRY } else { PAUSE }, known);
                     }
-                    Some(Known { run, number, .. }) => {
+                    Some(Known { run, number, sequence }) => {
                         self.short = 0;
                         self.seen.know(run, number);
+                        if next <= sequence {
+                            // Its server still lags behind. Later it has the rest.
+                            self.want(LATER, None);
+                        }
                     }
                     None => {}
                 }
