@@ -154,6 +154,8 @@ fn a_reader_that_stalls_delays_nobody_and_learns_what_it_has_lost() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp").with("EVENT_RATE", "100000").with("KILL_HOSTS_DENY", "");
     let daemon = setup.start();
+    // It ends a follower's connection after half a minute without a reading, and tests beside this one take the processors.
+    lab.host.run("renice", &["-n", "-10", "-p", &daemon.process().to_string()]);
     let mut stream = UnixStream::connect(setup.path("CONTROL_SOCKET")).expect("a listener");
     stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a limit");
     stream.write_all(b"{\"v\":1,\"do\":\"events\",\"follow\":true}\n").expect("it is read");
@@ -164,10 +166,7 @@ fn a_reader_that_stalls_delays_nobody_and_learns_what_it_has_lost() {
     for number in 1..=SOURCES {
         wire.probe(stranger(number));
     }
-    // The log has the last source although the reader has read nothing. A busy machine needs more than a minute for all.
-    daemon.wait_until("the log has half of the sources", || {
-        daemon.log().count(&stranger(SOURCES / 2).to_string()) > 0
-    });
+    // The log has the last source although the reader has read nothing.
     daemon.wait_until("the log goes on", || {
         wire.probe(stranger(SOURCES + 1));
         daemon.log().count(&stranger(SOURCES + 1).to_string()) > 0

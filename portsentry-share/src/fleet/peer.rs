@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// number is over.
 const SHORT: u32 = 10;
 /// Pause before another reading after that, if it was the server that lagged behind.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 /// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
 type Read = (u64, Option<u64>);

@@ -10,6 +10,8 @@ const CARDS: u8 = 3;
 /// Pairs of queues of a card that has several: twice as many as the machine has processors, so that a native program gets
 /// queues of its own to answer.
 const QUEUES: u8 = 4;
+/// Makes the bridge of cards whose other ends are the host's.
+const BRIDGE: &str = "ip link add bridge type bridge mcast_snooping 0\nip link set bridge up\n";
 
 /// A model that qemu emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,14 +64,13 @@ impl Model {
         if self != Self::VirtioQueues {
             return None;
         }
-        let mut bridge =
-            String::from("ip link add bridge type bridge mcast_snooping 0\nip link set bridge up\n");
-        for number in 1..=CARDS {
-            bridge += &format!(
+        let port = |number| {
+            format!(
                 "ip tuntap add port{number} mode tap multi_queue vnet_hdr\n\
                  ip link set port{number} mtu 9000 master bridge up\n"
-            );
-        }
+            )
+        };
+        let bridge = BRIDGE.to_owned() + &(1..=CARDS).map(port).collect::<String>();
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-ec"]).arg(bridge + "exec \"$0\" \"$@\"");
         Some(command)
