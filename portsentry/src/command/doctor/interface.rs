@@ -105,7 +105,6 @@ pub(super) fn findings(link: &Link, surroundings: &Surroundings<'_>) -> Vec<Find
     found.push(size(link));
     found.extend(offloads(link));
     found.extend(queues(link, surroundings.cpus));
-    found.extend(removal(link, surroundings.cpus).filter(|_| is_ours));
     if !is_ours && runs_native(link) && RESETTING.contains(&driver(link)) {
         found.push(Finding::warning(
             &link.name,
@@ -246,19 +245,6 @@ fn queues(link: &Link, cpus: u32) -> Option<Finding> {
     Some(Finding::warning(name, said, remedy))
 }
 
-/// `virtio_net` gives a native program a queue for each CPU, if it has enough. Linux (6.12 does) forgets these queues when the
-/// card is removed, and waits forever until they are gone.
-fn removal(link: &Link, cpus: u32) -> Option<Finding> {
-    let (name, queues) = (&link.name, link.queues?);
-    let is_native = link.xdp.is_some_and(|running| running.is_native);
-    let has_own = queues.set.saturating_add(cpus) <= queues.most;
-    (driver(link) == "virtio_net" && is_native && has_own).then(|| {
-        let advice = "run `portsentry down` before you unplug this card or unbind its driver: Linux may wait forever for the \
-                      queues that it gave the program";
-        Finding::ok(name, advice)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::finding::Level, *};
@@ -334,24 +320,6 @@ mod tests {
         let surroundings = Surroundings { pinned: &[2], ..SURROUNDINGS };
         assert_eq!(worries(&link, &surroundings), []);
         assert!(findings(&link, &surroundings)[0].what.contains("in generic mode"));
-    }
-
-    #[test]
-    fn a_card_whose_program_has_queues_of_its_own_is_not_to_be_removed() {
-        for (driver, most, is_native, is_ours, expected) in [
-            ("virtio_net", 8, true, true, true),
-            ("virtio_net", 7, true, true, false),
-            ("virtio_net", 8, false, true, false),
-            ("virtio_net", 8, true, false, false),
-            ("igb", 8, true, true, false),
-        ] {
-            let queues = Some(Queues { set: 4, most });
-            let link = Link { queues, xdp: Some(Running { program: 7, is_native }), ..card(driver) };
-            let pinned: &[u32] = if is_ours { &[2] } else { &[] };
-            let found = findings(&link, &Surroundings { pinned, ..SURROUNDINGS });
-            let is_told = found.iter().any(|finding| finding.what.contains("before you unplug this card"));
-            assert_eq!(is_told, expected, "{driver} {most} {is_native} {is_ours}");
-        }
     }
 
     #[test]
