@@ -34,7 +34,7 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// Interval in milliseconds at which it is noted that something is still claimed.
 const NOTED: Millis = 3_600_000;
 
-/// What is claimed about an address.
+/// The claims about an address, merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Term {
     since: Millis,
@@ -54,7 +54,7 @@ pub struct Claims {
     rate: usize,
     /// By the speaker's own names for them.
     known: BTreeMap<String, Claim>,
-    /// What has been claimed so far, by what stays the same if it is claimed again: it isn't new then.
+    /// When each claim was made first and last, by an identity that outlives its renewal: a renewed claim isn't a new one.
     heard: Heard,
     /// What the daemon has been told, by address.
     told: Wanted,
@@ -258,7 +258,7 @@ impl Claims {
         self.is_saved &= self.withdrawn == before;
     }
 
-    /// Tells what has changed, at the rate of news, or the whole at once.
+    /// Sends the daemon the changes, limited to the rate of news, or the whole state at once.
     async fn tell_changes(&mut self, daemon: &Daemon, wanted: Wanted, is_whole: bool, now: Millis) {
         let over = self.withdrawn.iter().filter(|(address, _)| is_whole || self.told.contains_key(*address));
         let mut all: Vec<Said> =

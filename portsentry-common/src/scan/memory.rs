@@ -287,7 +287,8 @@ pub fn find(suspects: &[Suspect; SUSPECTS], tag: u32, now: u32) -> usize {
     suspects.iter().position(|it| it.tag == tag && spent(it, now) <= OLDEST).unwrap_or(SUSPECTS)
 }
 
-/// Returns the place for a new suspect: a free one, or the one whose term has been over for the longest time.
+/// Returns the place for a new suspect: a free one, or, of those whose terms are over, the one that has had no new pair
+/// for the longest time.
 /// [`SUSPECTS`] if there is none.
 #[inline(always)]
 #[must_use]

@@ -27,14 +27,14 @@ struct Written<'a> {
     heard: &'a Heard,
 }
 
-/// What the file has.
+/// The file's contents.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Kept {
     /// The claims.
     pub known: Known,
-    /// What has been withdrawn.
+    /// The withdrawn claims, until their ends.
     pub withdrawn: Withdrawn,
-    /// What has been claimed so far.
+    /// When each claim was made first and last.
     #[serde(default)]
     pub heard: Heard,
 }
