@@ -73,7 +73,7 @@ pub use networks::Networks;
 pub use observe::{Fill, Observer, Ports};
 pub use offline::OfflineMaps;
 pub use outgoing::Outgoing;
-pub use parameters::{Load, ephemeral};
+pub use parameters::{Load, System};
 pub use pins::{PinState, Pins};
 pub use received::{Received, Rewritten};
 pub use remove::Removed;

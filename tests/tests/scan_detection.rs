@@ -103,6 +103,22 @@ fn a_reported_scan_leaves_its_evidence_and_fences_nobody() {
 }
 
 #[test]
+fn a_host_that_begins_to_forward_only_reports_scans() {
+    let lab = Lab::new();
+    let daemon = watching(&lab, "fence").start();
+    let forward = |on: &str| lab.host.run("sysctl", &["-qw", &format!("net.ipv4.ip_forward={on}")]);
+    forward("1");
+    daemon.log().wait_for("Forwarding was switched on");
+    let source = lab.source(Family::V4);
+    fail(&lab, source, FIRST, 16);
+    daemon.log().wait_for(&format!("Noted only (slow scan): source {source}/{source}, "));
+    assert_free(&daemon, source, "a translated port would look unserved");
+    forward("0");
+    daemon.log().wait_for("Forwarding was switched off");
+    scan_until_fenced(&daemon, lab.source(Family::V4), FIRST);
+}
+
+#[test]
 fn a_scan_is_fenced_again_until_an_administrator_acquits_it() {
     let lab = Lab::new();
     let daemon = watching(&lab, "fence").with("FENCE_TIME", "4").start();

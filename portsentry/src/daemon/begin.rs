@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::{
-    kernel::ephemeral,
+    kernel::System,
     modes::{Mode, Modes},
     sink::Log,
 };
@@ -18,8 +18,8 @@ pub enum Begin {
     Reload,
     /// Another process that shares the maps has started or ended.
     Regroup,
-    /// The system's ephemeral ports have changed.
-    EphemeralPorts,
+    /// The system's settings have changed; the ones before.
+    System(System),
     /// Hidden pins have been restored.
     PinnedAnew,
     /// The machine has slept.
@@ -36,7 +36,7 @@ impl Begin {
 
     /// Logs the configuration in effect. This is the last step of a start, because readers of the log act on it at
     /// once.
-    pub fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
+    pub fn announce(&self, journal: &mut Log, options: &Options, modes: Modes, system: System) {
         match self {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {
@@ -47,11 +47,20 @@ impl Begin {
                 let names: Vec<_> = modes.iter().map(Mode::name).collect();
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
             }
-            Self::EphemeralPorts => {
-                let (first, last) = ephemeral();
-                journal.reloaded(&format!(
-                    "Ephemeral ports changed to {first}-{last}: datagrams to these are no probes"
-                ));
+            Self::System(before) => {
+                let System { ephemeral: (first, last), forwards } = system;
+                if before.ephemeral != system.ephemeral {
+                    journal.reloaded(&format!(
+                        "Ephemeral ports changed to {first}-{last}: datagrams to these are no probes"
+                    ));
+                }
+                if before.forwards != forwards {
+                    journal.reloaded(if forwards {
+                        "Forwarding was switched on: ANSWERS and SCAN_DETECTION now apply as on a gateway"
+                    } else {
+                        "Forwarding was switched off: ANSWERS and SCAN_DETECTION no longer apply as on a gateway"
+                    });
+                }
             }
             Self::PinnedAnew => {
                 journal.reloaded(&format!(

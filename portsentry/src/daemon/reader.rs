@@ -25,7 +25,7 @@ use crate::{
     config::OnStop,
     control::{Answer, Code, Refusal, Request},
     host::RESOLVERS,
-    kernel::{DebugLog, Ring, ephemeral, slept},
+    kernel::{DebugLog, Ring, System, slept},
     modes::Modes,
     sink::watch::Watch,
 };
@@ -36,7 +36,7 @@ const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// Number of sightings read at a time, so that signals are handled during a flood.
 const BATCH: usize = 8192;
-/// Interval of checks for other processes that share the maps, for changed ephemeral ports, and for a sleep.
+/// Interval of checks for other processes that share the maps, for changed settings of the system, and for a sleep.
 const REGROUP: Duration = Duration::from_millis(300);
 /// Shorter differences come from reading the clocks one after the other.
 const NAP: Duration = Duration::from_millis(100);
@@ -52,8 +52,8 @@ pub enum End {
     Reload(Box<Options>, Option<oneshot::Sender<Answer>>),
     /// The modes of other processes have changed.
     Regroup,
-    /// The system's ephemeral ports have changed.
-    EphemeralPorts,
+    /// The system's settings have changed; the ones before.
+    System(System),
     /// Hidden pins have been restored.
     PinnedAnew,
     /// The machine has slept.
@@ -65,8 +65,8 @@ pub enum End {
 pub struct Known {
     /// The modes of other processes.
     pub modes: Modes,
-    /// The system's ephemeral ports.
-    pub ephemeral: (u16, u16),
+    /// The system's settings.
+    pub system: System,
     /// How long the machine has slept since its start.
     pub slept: Duration,
 }
@@ -111,8 +111,8 @@ pub async fn run(
                     break End::Regroup;
                 }
                 // The program's settings are read-only once it is loaded.
-                if ephemeral() != known.ephemeral {
-                    break End::EphemeralPorts;
+                if System::read() != known.system {
+                    break End::System(known.system);
                 }
                 // A driver may make new queues at the resume, without the program: virtio_net does.
                 if slept().saturating_sub(known.slept) > NAP {
@@ -144,7 +144,7 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(..) | End::Regroup | End::EphemeralPorts | End::PinnedAnew | End::Resumed => Finish::Hand,
+        End::Reload(..) | End::Regroup | End::System(_) | End::PinnedAnew | End::Resumed => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {

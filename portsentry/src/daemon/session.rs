@@ -32,7 +32,7 @@ use super::{
 use crate::{
     config::{Config, OnStop, ignore},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral, slept},
+    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, System, Traps, Upkeep, slept},
     metrics::Stats,
     modes::Modes,
     policy::{Banner, Enforcement, without_ports},
@@ -82,8 +82,8 @@ pub struct Session {
     on_stop: OnStop,
     share_socket: Option<PathBuf>,
     pins: Pins,
-    /// `ip_local_port_range`, as loaded into the kernel program.
-    ephemeral: (u16, u16),
+    /// The system's settings, as loaded into the kernel program.
+    system: System,
     /// How long the machine has slept until the start.
     slept: Duration,
 }
@@ -118,8 +118,8 @@ impl Session {
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
         // Done before privileges are dropped, because the kernel may load modules.
-        let (ephemeral_ports, slept_before) = (ephemeral(), slept());
-        let source = Source::open(ephemeral_ports);
+        let (system_before, slept_before) = (System::read(), slept());
+        let source = Source::open(system_before.ephemeral);
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
@@ -127,7 +127,8 @@ impl Session {
         // Subscribed before the host is read, so that later changes are reported.
         let changes = Changes::subscribe().map_err(system("opening a routing socket"))?;
         let followed = Followed::start().map_err(Error::Host)?;
-        let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
+        let load = Load::new(config, modes, system_before, options.debug);
+        let (mut kernel, ring) = load.load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         // Attached before sockets are listed, so that a bind in between is seen by one of the two.
@@ -147,7 +148,7 @@ impl Session {
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the old configuration stays in effect"));
             }
-            Begin::Reload | Begin::Regroup | Begin::EphemeralPorts | Begin::PinnedAnew | Begin::Resumed => {}
+            Begin::Reload | Begin::Regroup | Begin::System(_) | Begin::PinnedAnew | Begin::Resumed => {}
         }
         if let Some(news) = confined {
             journal.note(&news);
@@ -194,7 +195,7 @@ impl Session {
             None => without_ports(config, modes).iter().for_each(|lack| keeper.journal().error(lack)),
         }
         tell_mode(&mut keeper, mode, Enforcement::new(config, modes), begin.is_first());
-        begin.announce(keeper.journal(), options, modes);
+        begin.announce(keeper.journal(), options, modes, system_before);
         Ok(Self {
             keeper,
             ring,
@@ -208,7 +209,7 @@ impl Session {
             on_stop: config.on_stop,
             share_socket: config.share_socket.clone(),
             pins,
-            ephemeral: ephemeral_ports,
+            system: system_before,
             slept: slept_before,
         })
     }
@@ -233,7 +234,7 @@ impl Session {
             on_stop,
             share_socket,
             pins,
-            ephemeral: ephemeral_ports,
+            system: system_before,
             slept: slept_before,
         } = self;
         // Without the pins, the next session could take over no state.
@@ -267,12 +268,8 @@ impl Session {
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
-        let finish = (
-            on_stop,
-            reread,
-            others,
-            Known { modes: known, ephemeral: ephemeral_ports, slept: slept_before },
-        );
+        let finish =
+            (on_stop, reread, others, Known { modes: known, system: system_before, slept: slept_before });
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,

@@ -38,18 +38,34 @@ pub struct Load {
     pub debug: bool,
 }
 
+/// The system's settings on which the program's depend. They may change while it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// The lowest and highest port that the kernel assigns to sockets that request none.
+    pub ephemeral: (u16, u16),
+    /// Whether this host forwards packets of either address family.
+    pub forwards: bool,
+}
+
+impl System {
+    /// Reads them.
+    #[must_use]
+    pub fn read() -> Self {
+        Self { ephemeral: ephemeral(), forwards: forwards() }
+    }
+}
+
 impl Load {
     /// Derives the parameters from a configuration.
     #[must_use]
-    pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
-        let machine =
-            Machine { cpus: cpus(), ephemeral: ephemeral(), netns: hooks::namespace().unwrap_or_default() };
+    pub fn new(config: &Config, modes: Modes, System { ephemeral, forwards }: System, debug: bool) -> Self {
+        let machine = Machine { cpus: cpus(), ephemeral, netns: hooks::namespace().unwrap_or_default() };
         let mut settings = settings(config, modes, &machine);
-        if config.protected_networks.is_empty() && !forwards() {
+        if config.protected_networks.is_empty() && !forwards {
             // No other host's answer leaves here.
             settings.answers = Answers::Off as u8;
         }
-        if !settings.learns() && settings.scans == ScanDetection::Fence as u8 && forwards() {
+        if !settings.learns() && settings.scans == ScanDetection::Fence as u8 && forwards {
             // A translated port looks unserved.
             settings.scans = ScanDetection::Report as u8;
         }
@@ -71,7 +87,6 @@ impl Load {
     }
 }
 
-/// Whether this host forwards packets of either address family.
 fn forwards() -> bool {
     ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"]
         .iter()
@@ -83,10 +98,8 @@ fn cpus() -> u32 {
     aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
-/// Returns the lowest and highest port that the kernel assigns to sockets that request none, or the kernel's
-/// defaults if they can't be read.
-#[must_use]
-pub fn ephemeral() -> (u16, u16) {
+/// Returns the kernel's defaults if they can't be read.
+fn ephemeral() -> (u16, u16) {
     const DEFAULT: (u16, u16) = (32_768, 60_999);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ports: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();

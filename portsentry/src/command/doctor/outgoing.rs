@@ -16,7 +16,7 @@ pub(super) fn in_effect(wanted: Answers, answers: Answers) -> Finding {
         return Finding::warning(
             ABOUT,
             format!("ANSWERS=\"{wanted}\" has no effect: no host's answers leave here"),
-            "fill PROTECTED_NETWORKS, or let this host forward packets (net.ipv4.ip_forward) and reload portsentry",
+            "fill PROTECTED_NETWORKS, or let this host forward packets (net.ipv4.ip_forward)",
         );
     }
     Finding::warning(

@@ -13,8 +13,8 @@ pub(super) const KEYS: &[Key] = &[
             an own address, that is on no list passes, and the forwarded answer shows whether the port is served or \
             refused. enforce: a source is fenced at FAILED_CONNECTIONS, and a listed port that has answered within a day is no \
             trap. observe: PortSentry learns and counts, but no verdict changes. off: it doesn't learn. Nothing is \
-            fenced with BLOCK_UNPROVEN. It is off without PROTECTED_NETWORKS on a host that doesn't forward packets \
-            when the daemon starts.",
+            fenced with BLOCK_UNPROVEN. It is off without PROTECTED_NETWORKS on a host that doesn't forward \
+            packets.",
         set: |c, v, r| put(&mut c.answers, choice(v, r)),
     },
     Key {
