@@ -98,7 +98,7 @@ impl Blocks {
                 }
                 has_changed
             }
-            Told::Word(_) | Told::Refused(_) => false,
+            Told::Word(_) | Told::Refused(..) => false,
             Told::Released(sources) => {
                 let mut has_changed = false;
                 for source in sources {

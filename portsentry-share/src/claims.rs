@@ -18,7 +18,7 @@ use self::{
     claim::{Claim, Heard, Withdrawn},
     file::Kept,
 };
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Refusals};
 
 /// Difference of two ends in milliseconds that is disregarded: a rest is measured somewhere within a request, which may take long.
 pub const JITTER: Millis = 60_000;
@@ -63,8 +63,8 @@ pub struct Claims {
     withdrawn: Withdrawn,
     /// The connection in which it was told.
     connection: u64,
-    /// Number of refusals before which it was told.
-    refusals: u64,
+    /// How often its words had not been heard when it was told the whole.
+    refusals: Refusals,
     /// When the whole was told last.
     whole: Option<Instant>,
     /// Start of the current second, and the number of news in it.
@@ -90,7 +90,7 @@ impl Claims {
             told,
             withdrawn,
             connection: 0,
-            refusals: 0,
+            refusals: Refusals::default(),
             whole: None,
             spent: (Instant::now(), 0),
             is_behind: false,
@@ -198,6 +198,9 @@ impl Claims {
                 (self.refusals, self.whole) = (refusals, Some(Instant::now()));
             }
             self.tell_changes(daemon, wanted, is_new || is_due, now).await;
+        } else {
+            // A new one is told the whole.
+            self.is_behind = false;
         }
         saved
     }
@@ -211,10 +214,12 @@ impl Claims {
         self.heard.retain(|_, (_, last)| last.saturating_add(LONGEST) > now);
         let excess = self.heard.len().saturating_sub(2 * MOST);
         if excess > 0 {
-            let mut moments: Vec<Millis> = self.heard.values().map(|(_, last)| *last).collect();
-            let (_, last, _) = moments.select_nth_unstable(excess - 1);
-            let last = *last;
-            self.heard.retain(|_, (_, moment)| *moment > last);
+            let mut oldest: Vec<(Millis, String)> =
+                self.heard.iter().map(|(same, (_, last))| (*last, same.clone())).collect();
+            let (before, nth, _) = oldest.select_nth_unstable(excess - 1);
+            for (_, same) in before.iter().chain([&*nth]) {
+                self.heard.remove(same);
+            }
         }
     }
 
@@ -247,9 +252,9 @@ impl Claims {
         self.withdrawn.retain(|address, (_, end)| *end > now && !wanted.contains_key(address));
         let excess = self.withdrawn.len().saturating_sub(MOST);
         if excess > 0 {
-            // Those that would end first harm least.
-            let mut ends: Vec<(Millis, IpAddr)> =
-                self.withdrawn.iter().map(|(address, (_, end))| (*end, *address)).collect();
+            // Those that would end first harm least. The daemon is yet to be told of those that it was told before.
+            let said = self.withdrawn.iter().filter(|(address, _)| !self.told.contains_key(*address));
+            let mut ends: Vec<(Millis, IpAddr)> = said.map(|(address, (_, end))| (*end, *address)).collect();
             ends.sort_unstable();
             for (_, address) in ends.into_iter().take(excess) {
                 self.withdrawn.remove(&address);

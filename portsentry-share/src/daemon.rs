@@ -41,12 +41,18 @@ pub enum Told {
     Synced,
     /// Blocks of these sources are over.
     Released(Vec<IpAddr>),
-    /// The daemon has refused words of this gateway, because there were too many at a time.
-    Refused(Gateway),
+    /// The daemon hasn't heard words of this gateway, most often because there were too many at a time; whether of the fleet's state.
+    Refused(Gateway, bool),
 }
 
-/// Numbers of refusals, by gateway.
-type Refusals = BTreeMap<Gateway, u64>;
+/// How often the daemon hasn't heard words of a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// As news.
+    pub news: u64,
+    /// Of the fleet's state.
+    pub state: u64,
+}
 
 /// A line of the protocol.
 #[derive(Serialize)]
@@ -62,7 +68,7 @@ pub struct Daemon {
     lines: Sender<(u64, String)>,
     /// Number of the current connection; 0 without one.
     connection: watch::Receiver<u64>,
-    refusals: watch::Receiver<Refusals>,
+    refusals: watch::Receiver<BTreeMap<Gateway, Refusals>>,
 }
 
 impl Daemon {
@@ -84,13 +90,13 @@ impl Daemon {
         self.connection.clone()
     }
 
-    /// Returns how often the daemon has refused words of a gateway because there were too many at a time.
-    pub fn refusals(&self, gateway: &Gateway) -> u64 {
+    /// Returns how often the daemon hasn't heard words of a gateway.
+    pub fn refusals(&self, gateway: &Gateway) -> Refusals {
         self.refusals.borrow().get(gateway).copied().unwrap_or_default()
     }
 
     /// Follows the refusals.
-    pub fn refused(&self) -> watch::Receiver<Refusals> {
+    pub fn refused(&self) -> watch::Receiver<BTreeMap<Gateway, Refusals>> {
         self.refusals.clone()
     }
 }
@@ -101,7 +107,7 @@ pub fn follow(socket: PathBuf) -> (Daemon, Receiver<Told>) {
     let (lines, mut queue) = channel(1);
     let (told, news) = channel(QUEUE);
     let (current, connection) = watch::channel(0);
-    let (refused, refusals) = watch::channel(Refusals::new());
+    let (refused, refusals) = watch::channel(BTreeMap::new());
     tokio::spawn(async move {
         let mut is_troubled = false;
         for number in 1.. {
@@ -141,7 +147,7 @@ async fn serve(
     stream: UnixStream,
     told: &Sender<Told>,
     queue: &mut Receiver<(u64, String)>,
-    (number, current, refused): (u64, &watch::Sender<u64>, &watch::Sender<Refusals>),
+    (number, current, refused): (u64, &watch::Sender<u64>, &watch::Sender<BTreeMap<Gateway, Refusals>>),
 ) -> io::Error {
     let (reading, mut writing) = stream.into_split();
     let hear = async {
@@ -154,8 +160,11 @@ async fn serve(
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let Some(news) = read(&line) else { continue };
-            if let Told::Refused(gateway) = news {
-                refused.send_modify(|refusals| *refusals.entry(gateway).or_default() += 1);
+            if let Told::Refused(gateway, is_state) = news {
+                refused.send_modify(|refusals| {
+                    let Refusals { news, state } = refusals.entry(gateway).or_default();
+                    *(if is_state { state } else { news }) += 1;
+                });
                 continue;
             }
             let is_hello = matches!(news, Told::Hello(..));
@@ -190,7 +199,10 @@ fn read(line: &[u8]) -> Option<Told> {
             Some(Told::Hello(gateway, prefix.filter(|length| *length <= 128).unwrap_or(128)))
         }
         "released" => serde_json::from_value(value["addresses"].clone()).ok().map(Told::Released),
-        "refused" => serde_json::from_value(value["gateway"].clone()).ok().map(Told::Refused),
+        "refused" => {
+            let gateway = serde_json::from_value(value["gateway"].clone()).ok()?;
+            Some(Told::Refused(gateway, value["state"].as_bool().unwrap_or_default()))
+        }
         "synced" => Some(Told::Synced),
         _ => Word::read(line).ok().map(Told::Word),
     }

@@ -318,4 +318,15 @@ fn a_source_proven_at_one_gateway_is_dropped_at_the_others_until_it_is_lifted_an
         daemon.wait_until("it is lifted in the fleet", || !daemon.blocked().contains(&source));
     }
     daemons[0].log().wait_for("an administrator lifted it at gateway gw2");
+    // What a held gateway says is ignored, and read from the state later.
+    assert_eq!(setups[1].say("peers hold gw1").code, 0);
+    let ignored = || peer(1)["refused"]["held"].as_u64().unwrap_or_default();
+    let source = labs[0].source(Family::V6);
+    labs[0].nmap(source, "-sT -p 11");
+    daemons[0].wait_until("it is blocked here", || daemons[0].blocked().contains(&source));
+    let before = ignored();
+    daemons[1].wait_until("the other gateway's words are ignored", || ignored() >= before + 3);
+    assert!(!daemons[1].blocked().contains(&source));
+    assert_eq!(setups[1].say("peers release gw1").code, 0);
+    daemons[1].wait_until("it is blocked there", || daemons[1].blocked().contains(&source));
 }

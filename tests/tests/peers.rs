@@ -1,6 +1,8 @@
 //! The daemon's half of a fleet, with a companion that speaks at its socket for other gateways: honest, hostile and
 //! broken ones.
 
+mod retold;
+
 use std::{
     collections::BTreeSet,
     env, fs,

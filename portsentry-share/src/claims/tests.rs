@@ -177,6 +177,43 @@ fn there_is_room_for_a_limited_number() {
 }
 
 #[test]
+fn no_withdrawal_is_dropped_before_it_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut claims = claims(directory.path());
+    let host = |number: u32| IpAddr::from((0xcb00_0000 + number).to_be_bytes());
+    let count = u32::try_from(MOST).unwrap();
+    let term = |until| Term { since: 1000, until: Some(until), first: 1000 };
+    // As many were said before, and would end later.
+    claims.withdrawn = (0..count).map(|number| (host(number), (1000, 900_000))).collect();
+    claims.told = (count..count + 10).map(|number| (host(number), term(100_000))).collect();
+    claims.withdraw(&Wanted::new(), 2000);
+    assert_eq!(claims.withdrawn.len(), MOST);
+    assert!((count..count + 10).all(|number| claims.withdrawn.contains_key(&host(number))));
+}
+
+#[test]
+fn no_more_moments_are_forgotten_than_are_too_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut claims = claims(directory.path());
+    for number in 0..2 * MOST + 3 {
+        claims.heard.insert(number.to_string(), (1000, if number < 7 { 5000 } else { 4000 }));
+    }
+    claims.expire(6000);
+    assert_eq!(claims.heard.len(), 2 * MOST);
+    assert!((0..7).all(|number: usize| claims.heard.contains_key(&number.to_string())), "the latest stay");
+}
+
+#[tokio::test]
+async fn without_a_daemon_nothing_is_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let (nobody, _) = crate::daemon::follow(directory.path().join("none"));
+    let mut claims = claims(directory.path());
+    claims.is_behind = true;
+    claims.tell(&nobody, 1000).await.unwrap();
+    assert!(!claims.is_behind());
+}
+
+#[test]
 fn a_file_that_is_too_large_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let file = std::fs::File::create(directory.path().join("crowdsec.json")).unwrap();

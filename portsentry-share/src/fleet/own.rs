@@ -157,7 +157,7 @@ impl Own {
                     words.push(word);
                 }
                 Told::Synced => self.read(),
-                Told::Released(_) | Told::Refused(_) => {}
+                Told::Released(_) | Told::Refused(..) => {}
             }
             if count < wire::WORDS / 2 {
                 next = told.try_recv().ok();

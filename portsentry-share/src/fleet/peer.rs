@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::{links::Links, seen::Seen, state, task::ended, wire};
-use crate::{daemon::Daemon, nats::Message};
+use crate::{
+    daemon::{Daemon, Refusals},
+    nats::Message,
+};
 
 /// Pause between two readings of the state.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -22,6 +25,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const SHORT: u32 = 10;
 /// Pause before another reading after that, if it was the server that lagged behind.
 const LATER: Duration = Duration::from_mins(1);
+
+/// Interval of further readings of the whole state because the daemon hasn't heard some of it: it bounds the words of a minute.
+const ANEW: Duration = Duration::from_secs(61);
 
 /// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
 type Read = (u64, Option<u64>);
@@ -50,6 +56,11 @@ pub struct Peer {
     /// When the state is to be read, and what is known afterwards.
     wanted: Option<(Instant, Option<Known>)>,
     reading: Option<(JoinHandle<Read>, Option<Known>)>,
+    /// When the whole state is to be read again.
+    anew: Option<Instant>,
+    /// When the latest such reading began.
+    repeated: Option<Instant>,
+    refusals: Refusals,
     /// Number of readings in a row that ended too early.
     short: u32,
 }
@@ -68,6 +79,9 @@ impl Peer {
             next: 1,
             wanted: None,
             reading: None,
+            anew: None,
+            repeated: None,
+            refusals: Refusals::default(),
             short: 0,
         }
     }
@@ -77,9 +91,9 @@ impl Peer {
         let mut ready = self.links.follow();
         let mut connection = self.daemon.connection();
         let mut refused = self.daemon.refused();
-        let mut refusals = 0;
         loop {
-            let due = self.wanted.as_ref().filter(|_| self.reading.is_none()).map(|(due, _)| *due);
+            let wanted = self.wanted.as_ref().map(|(due, _)| *due);
+            let due = wanted.into_iter().chain(self.anew).min().filter(|_| self.reading.is_none());
             tokio::select! {
                 message = mailbox.recv() => match message {
                     Some(message) => self.take(&message).await,
@@ -88,13 +102,7 @@ impl Peer {
                 // After a cut, and with a new daemon, the state is read from where it was read to.
                 changed = ready.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
                 changed = connection.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
-                changed = refused.changed() => if changed.is_err() {
-                    return;
-                } else if self.daemon.refusals(&self.gateway) != std::mem::replace(&mut refusals, self.daemon.refusals(&self.gateway)) {
-                    // The state has them, too.
-                    self.seen.forget();
-                    self.want(RETRY, None);
-                },
+                changed = refused.changed() => if changed.is_ok() { self.on_refusals() } else { return },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin(),
                 read = ended(self.reading.as_mut().map(|(task, _)| task)) => self.end(read.unwrap_or((0, None))),
             }
@@ -131,6 +139,20 @@ impl Peer {
         }
     }
 
+    /// Has the words read again that the daemon hasn't heard. The state has its news, too.
+    fn on_refusals(&mut self) {
+        let refusals = self.daemon.refusals(&self.gateway);
+        let before = std::mem::replace(&mut self.refusals, refusals);
+        if refusals.state != before.state {
+            let soon = Instant::now() + RETRY;
+            self.anew = Some(self.repeated.map_or(soon, |repeated| soon.max(repeated + ANEW)));
+        }
+        if refusals.news != before.news {
+            self.seen.forget();
+            self.want(RETRY, None);
+        }
+    }
+
     /// Has the state read after a time. Afterwards all words up to a number of a run are known.
     fn want(&mut self, after: Duration, known: Option<Known>) {
         let due = Instant::now() + after;
@@ -141,15 +163,18 @@ impl Peer {
     }
 
     fn begin(&mut self) {
-        let Some((_, known)) = self.wanted.take() else { return };
+        let known = self.wanted.take().and_then(|(_, known)| known);
+        let is_anew = self.anew.take_if(|due| *due <= Instant::now()).is_some();
         let connection = self.daemon.current();
         // Both the end of the wait for a connection and the daemon's begin another reading.
         if connection == 0 || !self.links.is_up() {
             return;
         }
         if self.told != connection {
-            (self.told, self.next) = (connection, 1);
+            (self.told, self.next, self.anew) = (connection, 1, None);
             self.seen.forget();
+        } else if is_anew {
+            (self.next, self.repeated) = (1, Some(Instant::now()));
         }
         let (gateway, links, daemon, next) =
             (self.gateway.clone(), Arc::clone(&self.links), self.daemon.clone(), self.next);

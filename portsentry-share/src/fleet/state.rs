@@ -33,8 +33,7 @@ pub async fn read(links: &Links, gateway: &Gateway, next: u64) -> Option<(Found,
     loop {
         let message = timeout(PATIENCE, answers.receiver.recv()).await.ok()??;
         let number = |name: &str| message.headers.get(name).and_then(|text| text.parse::<u64>().ok());
-        // The servers lose answers if the routes between them break meanwhile.
-        let is_whole = last == next || number("Nats-Last-Sequence").is_none_or(|before| before + 1 == last);
+        let is_whole = follows(number("Nats-Last-Sequence"), next, last);
         match message.headers.status {
             None if is_whole => {}
             Some(END) if is_whole => return Some((found, last, is_more)),
@@ -46,6 +45,33 @@ pub async fn read(links: &Links, gateway: &Gateway, next: u64) -> Option<(Found,
         let key = message.headers.get("Nats-Subject").and_then(|subject| subject.strip_prefix(&prefix))?;
         if let Some(word) = wire::read_stored(gateway, key, &message.payload) {
             found.push((key.to_owned(), message.payload, word));
+        }
+    }
+}
+
+/// Whether an answer is the one after those before it, which ended before the sequence number `last`; `before` is the one of the answer
+/// before it, according to the server. The servers lose answers if the routes between them break meanwhile.
+fn follows(before: Option<u64>, next: u64, last: u64) -> bool {
+    before.is_none_or(|before| if last == next { before < next } else { before + 1 == last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_answer_is_noticed() {
+        for (before, last, expected, why) in [
+            (None, 5, true, "the server doesn't say"),
+            (Some(0), 5, true, "the first one"),
+            (Some(4), 5, true, "the first one, named after the request"),
+            (Some(5), 5, false, "the first one is lost"),
+            (Some(9), 5, false, "several are lost, or all of them"),
+            (Some(7), 8, true, "the next one"),
+            (Some(9), 8, false, "one is lost"),
+            (Some(6), 8, false, "it belongs to another reading"),
+        ] {
+            assert_eq!(follows(before, 5, last), expected, "{why}");
         }
     }
 }

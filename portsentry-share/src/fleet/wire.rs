@@ -72,6 +72,7 @@ pub struct Beat {
     /// Number up to which the fleet's state has all words.
     pub stored: u64,
     /// Sequence number in its part of the state, up to which these are.
+    #[serde(default)]
     pub sequence: u64,
     /// The gateway's clock.
     pub clock: Millis,

@@ -58,7 +58,7 @@ pub struct Session {
 /// Connects, and serves the connection until it ends. Returns the reason.
 pub async fn run(server: &Server, session: &Session, inbox: &impl Inbox) -> io::Error {
     match timeout(PATIENCE, connect(server, session)).await {
-        Ok(Ok((stream, rest))) => serve(stream, rest, inbox).await,
+        Ok(Ok((stream, rest, early))) => serve(stream, rest, (inbox, early)).await,
         Ok(Err(error)) => error,
         Err(_) => io::Error::from(io::ErrorKind::TimedOut),
     }
@@ -66,8 +66,9 @@ pub async fn run(server: &Server, session: &Session, inbox: &impl Inbox) -> io::
 
 type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// Connects, and says who this is. Returns the stream and the bytes read behind the first answer.
-async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Buffer)> {
+/// Connects, and says who this is. Returns the stream, the bytes read behind the first answer, and the messages before it: they count
+/// towards the end of their subscriptions.
+async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Buffer, Vec<Message>)> {
     let mut plain = reach(server).await?;
     plain.set_nodelay(true)?;
     // The server speaks first, and then begins with TLS.
@@ -86,14 +87,26 @@ async fn connect(server: &Server, session: &Session) -> io::Result<(Stream, Buff
         "lang": "rust", "version": env!("CARGO_PKG_VERSION"), "protocol": 1, "name": "portsentry-share",
     });
     let hello = format!("CONNECT {options}\r\n{}PING\r\n", session.subscriptions);
+    let early = introduce(&mut stream, &mut buffer, &hello).await?;
+    Ok((stream, buffer, early))
+}
+
+/// Says who this is. Returns the messages before the answer.
+async fn introduce(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    buffer: &mut Buffer,
+    hello: &str,
+) -> io::Result<Vec<Message>> {
     stream.write_all(hello.as_bytes()).await?;
     stream.flush().await?;
+    let mut early = Vec::new();
     loop {
         match buffer.take()? {
-            Some(Frame::Pong) => return Ok((stream, buffer)),
+            Some(Frame::Pong) => return Ok(early),
+            Some(Frame::Message(message)) => early.push(message),
             Some(Frame::Error(problem)) => return Err(io::Error::other(problem)),
             Some(_) => {}
-            None => buffer.fill(&mut stream).await?,
+            None => buffer.fill(stream).await?,
         }
     }
 }
@@ -111,10 +124,11 @@ async fn reach(server: &Server) -> io::Result<TcpStream> {
     }
 }
 
-async fn serve(stream: Stream, rest: Buffer, inbox: &impl Inbox) -> io::Error {
+async fn serve(stream: Stream, rest: Buffer, (inbox, early): (&impl Inbox, Vec<Message>)) -> io::Error {
     let (reading, writing) = split(stream);
     let (sender, queue) = channel(QUEUE);
     inbox.open(&sender);
+    early.into_iter().for_each(|message| inbox.take(message));
     tokio::select! {
         result = hear(reading, rest, &sender, inbox) => ended(result),
         result = write(writing, queue) => ended(result),
@@ -214,4 +228,25 @@ impl Buffer {
 
 fn malformed(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_before_the_answer_are_kept() {
+        let (mut client, mut server) = duplex(1024);
+        server
+            .write_all(b"MSG a 2 5\r\nfirst\r\nMSG a 2 6\r\nsecond\r\nPONG\r\nMSG a 2 5\r\nthird\r\n")
+            .await
+            .unwrap();
+        let mut buffer = Buffer::default();
+        let early = introduce(&mut client, &mut buffer, "CONNECT {}\r\nPING\r\n").await.unwrap();
+        let texts: Vec<&[u8]> = early.iter().map(|message| &message.payload[..]).collect();
+        assert_eq!(texts, [&b"first"[..], b"second"]);
+        assert!(matches!(buffer.take(), Ok(Some(Frame::Message(message))) if message.payload == b"third"));
+    }
 }

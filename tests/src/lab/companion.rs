@@ -96,6 +96,16 @@ impl Companion {
             Ok(_) => Some(serde_json::from_str(&line).expect("JSON")),
         }
     }
+
+    /// Reads what the daemon tells until this word.
+    pub fn hear_until(&mut self, word: &str) -> Value {
+        loop {
+            let told = self.hear().unwrap_or_else(|| panic!("no `{word}` before the end"));
+            if told["word"] == word {
+                return told;
+            }
+        }
+    }
 }
 
 /// Returns a block's words.

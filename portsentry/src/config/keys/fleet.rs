@@ -52,8 +52,8 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 1000000",
         default: "100",
-        meaning: "Rate limit: words per second of each peer, five seconds' at once. A peer that says ten times as much \
-            is held: its words are ignored, and its blocks suspended, until `portsentry peers release`.",
+        meaning: "Rate limit: words per second of each peer, five seconds' at once. Further words are read from the fleet's \
+            state a little later. A peer that says ten times as much is held: its words are ignored, and its blocks suspended, until `portsentry peers release`.",
         set: |c, v, r| put(&mut c.peer_rate, value::number(v, 1..=1_000_000, r)),
     },
     Key {

@@ -50,8 +50,8 @@ pub(super) struct Fleet {
     pub ways: Vec<Way>,
     /// Sources whose blocks are over, of which the companion is yet to be told.
     released: Vec<IpAddr>,
-    /// Gateways whose words were refused because there were too many, of which the companion is yet to be told.
-    refused: BTreeSet<Gateway>,
+    /// Gateways whose words were not heard, and whether of the fleet's state, of which the companion is yet to be told.
+    refused: BTreeSet<(Gateway, bool)>,
     share: ShareBlocks,
     file: PeerFile,
     /// The connection to the companion, with its number.
@@ -153,18 +153,18 @@ impl Fleet {
         }
     }
 
-    /// Records that a gateway's words were refused because there were too many. The companion is told at the next tick, and says
-    /// them again.
-    pub(super) fn note_refusal(&mut self, gateway: &Gateway) {
+    /// Records that a gateway's words were not heard: as news, or of the fleet's state. The companion is told at the next tick, and
+    /// says them again.
+    pub(super) fn note_refusal(&mut self, gateway: &Gateway, is_state: bool) {
         if self.is_joined() {
-            self.refused.insert(gateway.clone());
+            self.refused.insert((gateway.clone(), is_state));
         }
     }
 
     /// Tells the companion whose words were refused.
     pub(super) fn tell_refused(&mut self) {
-        for gateway in mem::take(&mut self.refused) {
-            self.send(line(json!({"word": "refused", "gateway": gateway})));
+        for (gateway, is_state) in mem::take(&mut self.refused) {
+            self.send(line(json!({"word": "refused", "gateway": gateway, "state": is_state})));
         }
     }
 

@@ -72,6 +72,10 @@ impl Keeper {
         };
         let unknown = || Refusal::new(Code::Refused, format!("gateway {gateway} has said nothing so far"));
         let changed = self.settle(concerned.ok_or_else(unknown)?);
+        if action == PeerAction::Release {
+            // What it said meanwhile was ignored.
+            self.outside.fleet.note_refusal(&gateway, true);
+        }
         let done = match action {
             PeerAction::Hold => "is held: its words are ignored",
             PeerAction::Release => "is held no longer",

@@ -78,7 +78,8 @@ impl Keeper {
             lines.push(speak(&Word::Allow { gateway: gateway.clone(), state: true, network, at, allowed }));
         }
         lines.push(line(json!({"word": "synced"})));
-        lines.into_iter().for_each(|line| self.outside.fleet.tell(line));
+        // More lines than the queue to the companion has room for.
+        lines.chunks(AT_ONCE).for_each(|some| self.outside.fleet.tell(some.concat()));
     }
 
     fn on_word(&mut self, word: &Word) {
@@ -101,7 +102,7 @@ impl Keeper {
         let were_refused = refused(&outside.fleet);
         let changed = outside.fleet.peers.hear(word, |source| scope.network_of(source), now);
         if refused(&outside.fleet) != were_refused && !held(&outside.fleet) {
-            outside.fleet.note_refusal(gateway);
+            outside.fleet.note_refusal(gateway, word.is_state());
         }
         if !was_held && held(&outside.fleet) {
             self.journal.error(&format!(
