@@ -18,7 +18,7 @@ use std::{
 use ipnet::IpNet;
 
 pub use changes::{Changes, Followed};
-pub use link::{Link, Name, Running};
+pub use link::{Link, LinkState, Name, Running};
 pub use observer::Observer;
 pub use path::{Path, path};
 pub use resolvers::RESOLVERS;

@@ -26,6 +26,7 @@ mod inherit;
 mod layout;
 mod learned;
 mod link;
+mod link_detach;
 mod load;
 mod loaded;
 mod local_hosts;

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod lockout;
 pub mod networks;
 pub mod peers;
+pub mod placement;
 pub mod register;
 pub mod rules;
 pub mod scan;

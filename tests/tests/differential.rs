@@ -22,7 +22,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
-use portsentry::{kernel::Mode, policy::Sighting};
+use portsentry::policy::{Sighting, placement::Placement};
 use portsentry_common::{
     block::{Block, Origin},
     classify::Kind,
@@ -119,7 +119,7 @@ fn prepare(lab: &Lab, mtu: usize) -> Socket {
 }
 
 impl Bench {
-    fn new(wire: Socket, mode: Mode, mtu: usize) -> Self {
+    fn new(wire: Socket, mode: Placement, mtu: usize) -> Self {
         // Every probe is reported and passes, so that the stack can answer it.
         let scenario = Scenario::with(|settings: &mut Settings| {
             settings.tcp_response = Response::Report as u8;
@@ -137,7 +137,7 @@ impl Bench {
             }
         }
         kernel.kernel().renew_gates().expect("the gates are filled");
-        kernel.kernel().attach("eth1", Some(mode)).unwrap_or_else(|error| panic!("{error}"));
+        kernel.kernel().attach("eth1", mode).unwrap_or_else(|error| panic!("{error}"));
         Self { kernel, wire, mtu, what: format!("{mode:?}, MTU {mtu}"), answered: 0 }
     }
 
@@ -242,7 +242,12 @@ fn the_program_has_read_every_packet_that_the_stack_answers() {
     let lab = Lab::new();
     lab.plug_in_second(&lab.scanner);
     let mut random = Rng::with_seed(seed);
-    let ways = [(Mode::Native, 1500), (Mode::Native, 9000), (Mode::Generic, 1500), (Mode::Generic, 9000)];
+    let ways = [
+        (Placement::Native, 1500),
+        (Placement::Native, 9000),
+        (Placement::Generic, 1500),
+        (Placement::Generic, 9000),
+    ];
     for (mode, mtu) in ways {
         let wire = prepare(&lab, mtu);
         let random = &mut random;

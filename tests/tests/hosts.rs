@@ -253,8 +253,11 @@ fn names_may_be_any_bytes_and_alternative_ones() {
     daemon.terminate();
     let daemon = lab.portsentry("-stcp -i ALL_NLO").start();
     ip(&lab.host, &[b"link", b"add", b"\xff\xfe", b"type", b"veth", b"peer", b"name", b"x\"y\\z"]);
-    daemon.log().wait_for("\\xff\\xfe: native XDP");
-    daemon.log().wait_for("x\"y\\z: native XDP");
+    daemon.log().wait_for("\\xff\\xfe: generic XDP, until it is configured");
+    daemon.log().wait_for("x\"y\\z: generic XDP, until it is configured");
+    ip(&lab.host, &[b"address", b"add", b"203.0.113.9/32", b"dev", b"\xff\xfe"]);
+    ip(&lab.host, &[b"link", b"set", b"\xff\xfe", b"up"]);
+    daemon.log().wait_for("\\xff\\xfe: native XDP, now that it is configured");
     // Later changes are still followed.
     lab.host.ip("address add 203.0.113.1/24 dev eth0");
     lab.scanner.ip("route add 203.0.113.1 via 192.0.2.1");

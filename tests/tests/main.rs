@@ -86,6 +86,7 @@ mod package;
 mod packets;
 mod parity;
 mod peers;
+mod placement;
 mod pppoe;
 mod prefixes;
 mod probe_modes;

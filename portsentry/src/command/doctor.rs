@@ -71,6 +71,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
         Ok(links) => {
             let surroundings = interface::Surroundings {
                 pinned: &pinned_links,
+                provisional: &pinned.as_ref().map(Observer::provisional).unwrap_or_default(),
                 answers: config.challenge.then_some(config.xdp_mode),
                 cpus: system::cpus(),
             };

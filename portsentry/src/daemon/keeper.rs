@@ -24,6 +24,7 @@ mod prefixes;
 mod scans;
 mod schedule;
 mod scope;
+mod settling;
 mod sightings;
 mod spare;
 mod sparing;

@@ -7,6 +7,8 @@ use nix::libc;
 use crate::netlink::{Message, attribute, attributes, u16_at, u32_at};
 
 /// Bytes of `struct ifinfomsg`: family, type, index, flags, change.
+/// `IFF_LOWER_UP` (`include/uapi/linux/if.h` in the kernel).
+const LOWER_UP: u32 = 1 << 16;
 const HEADER: usize = 16;
 /// Attributes within `IFLA_XDP` (`include/uapi/linux/if_link.h`), and the value of `IFLA_XDP_ATTACHED` for generic mode.
 const IFLA_XDP_ATTACHED: u16 = 2;
@@ -73,12 +75,26 @@ pub struct Link {
     pub hardware: u16,
     /// Whether it is the loopback interface.
     pub is_loopback: bool,
+    /// Whether it can receive packets.
+    pub state: LinkState,
     /// Whether it has an address other than link-local ones.
     pub is_addressed: bool,
     /// Largest packet in bytes, without the Ethernet header.
     pub mtu: u32,
     /// The attached XDP program.
     pub xdp: Option<Running>,
+}
+
+/// Whether an interface can receive packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkState {
+    /// Nobody has set it up.
+    #[default]
+    Down,
+    /// It has no carrier.
+    Up,
+    /// It has a carrier.
+    Connected,
 }
 
 /// An attached XDP program.
@@ -95,10 +111,16 @@ impl Link {
     pub(super) fn read(message: Message<'_>) -> Option<Self> {
         let body = message.body;
         let flags = u32_at(body, 8)?;
+        let is_set = |flag: u32| flags & flag != 0;
         let mut link = Self {
             hardware: u16_at(body, 2)?,
             index: u32_at(body, 4)?,
-            is_loopback: flags & libc::IFF_LOOPBACK.cast_unsigned() != 0,
+            is_loopback: is_set(libc::IFF_LOOPBACK.cast_unsigned()),
+            state: match (is_set(libc::IFF_UP.cast_unsigned()), is_set(LOWER_UP)) {
+                (false, _) => LinkState::Down,
+                (true, false) => LinkState::Up,
+                (true, true) => LinkState::Connected,
+            },
             ..Self::default()
         };
         for (kind, value) in attributes(body.get(HEADER..)?) {
@@ -157,7 +179,8 @@ mod tests {
     fn an_interface_is_read_from_its_message() {
         let mut body = vec![0, 0, 1, 0];
         body.extend(7_u32.to_ne_bytes());
-        body.extend([0; 8]);
+        body.extend(0x1_0001_u32.to_ne_bytes());
+        body.extend([0; 4]);
         for (kind, value) in [
             (libc::IFLA_IFNAME, b"eth\xff\0".to_vec()),
             (libc::IFLA_MTU, 1500_u32.to_ne_bytes().to_vec()),
@@ -176,6 +199,7 @@ mod tests {
             alternatives: vec!["enp3s0".into()],
             kind: Some("veth".into()),
             master: Some(3),
+            state: LinkState::Connected,
             hardware: 1,
             mtu: 1500,
             xdp: Some(Running { program: 9, is_native: false }),

@@ -3,10 +3,7 @@
 //! Links are pinned: enforcement survives the daemon's death, and the next daemon replaces the program without a
 //! gap.
 
-use std::{
-    fmt, io, thread,
-    time::{Duration, Instant},
-};
+use std::{fmt, io};
 
 use aya::programs::{
     ProgramError, Xdp, XdpMode,
@@ -14,11 +11,8 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{Error, Pins, error::os_error};
-
-/// Maximum time for the kernel to detach a program, and the interval between attempts.
-const PATIENCE: Duration = Duration::from_secs(2);
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
+use super::{Error, Pins, error::os_error, link_detach::detach_now};
+use crate::policy::placement::Placement;
 
 /// The place where the program receives frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +53,12 @@ pub struct Attachment {
     pub reason: Option<String>,
 }
 
+impl Attachment {
+    fn new(interface: &str, mode: Mode, reason: Option<String>) -> Self {
+        Self { interface: interface.to_owned(), mode: Some(mode), was_native: false, reason }
+    }
+}
+
 impl fmt::Display for Attachment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { interface, mode, was_native, reason } = self;
@@ -74,29 +74,66 @@ impl fmt::Display for Attachment {
     }
 }
 
-/// Attaches `program` to the interface, in native mode if possible, unless `only` requests a mode. An earlier run's
-/// pinned link is taken over.
+/// Attaches `program` to the interface. An earlier run's pinned link is taken over.
 pub(super) fn attach(
     program: &mut Xdp,
     pins: &Pins,
     (name, index): (&str, u32),
-    only: Option<Mode>,
+    placement: Placement,
 ) -> Result<Attachment, Error> {
-    let interface = name.to_owned();
-    let was_native = only == Some(Mode::Generic) && give_way(program, pins, (name, index))?;
-    if take_over(program, pins, index)? {
-        return Ok(Attachment { interface, mode: None, was_native, reason: None });
+    let was_native = placement == Placement::Generic && give_way(program, pins, (name, index))?;
+    if placement == Placement::Generic {
+        pins.unmark_provisional(index)?;
     }
-    let (mode, reason) = match only {
-        Some(mode) => (mode, None),
-        None => match program.attach_to_if_index(index, Mode::Native.flags()) {
+    if take_over(program, pins, index)? {
+        return Ok(Attachment { interface: name.to_owned(), mode: None, was_native, reason: None });
+    }
+    // Marked before it is attached, so that no crash leaves it generic for good.
+    if placement == Placement::Provisional {
+        pins.mark_provisional(index)?;
+    } else {
+        pins.unmark_provisional(index)?;
+    }
+    attach_anew(program, pins, (name, index), placement).map(|new| Attachment { was_native, ..new })
+}
+
+/// Replaces the provisional program of an interface that has been configured: natively, or else in generic mode again. Between the
+/// two the interface has no program, because the kernel doesn't allow both at the same time.
+pub(super) fn settle(
+    program: &mut Xdp,
+    pins: &Pins,
+    interface: (&str, u32),
+    placement: Placement,
+) -> Result<Attachment, Error> {
+    let (_, index) = interface;
+    pins.unmark_provisional(index)?;
+    end(pins, index)?;
+    attach_anew(program, pins, interface, placement).or_else(|error| {
+        let again = attach_anew(program, pins, interface, Placement::Generic)?;
+        Ok(Attachment { reason: Some(format!("because it can't be native: {error}")), ..again })
+    })
+}
+
+/// Lets a provisional program stay.
+pub(super) fn keep_generic(pins: &Pins, (name, index): (&str, u32)) -> Result<Attachment, Error> {
+    pins.unmark_provisional(index)?;
+    let reason = "because an interface above it has a program, too".to_owned();
+    Ok(Attachment::new(name, Mode::Generic, Some(reason)))
+}
+
+fn attach_anew(
+    program: &mut Xdp,
+    pins: &Pins,
+    (name, index): (&str, u32),
+    placement: Placement,
+) -> Result<Attachment, Error> {
+    let (mode, reason) = match placement {
+        Placement::Native => (Mode::Native, None),
+        Placement::Generic | Placement::Provisional => (Mode::Generic, None),
+        Placement::Auto => match program.attach_to_if_index(index, Mode::Native.flags()) {
             Ok(link) => {
-                return pin(program, pins, index, link).map(|()| Attachment {
-                    interface,
-                    mode: Some(Mode::Native),
-                    was_native,
-                    reason: None,
-                });
+                pin(program, pins, index, link)?;
+                return Ok(Attachment::new(name, Mode::Native, None));
             }
             Err(error) if is_unable(&error) => {
                 (Mode::Generic, Some(format!("because the driver reported: {}", answer(&error))))
@@ -104,19 +141,9 @@ pub(super) fn attach(
             Err(error) => return Err(failure(name, Mode::Native, error)),
         },
     };
-    let begin = Instant::now();
-    let attached = loop {
-        match program.attach_to_if_index(index, mode.flags()) {
-            // The kernel completes a detachment a moment later.
-            Err(error) if was_native && is(&error, nix::Error::EEXIST) && begin.elapsed() < PATIENCE => {
-                thread::sleep(BETWEEN_ATTEMPTS);
-            }
-            attached => break attached,
-        }
-    };
-    let link = attached.map_err(|error| failure(name, mode, error))?;
+    let link = program.attach_to_if_index(index, mode.flags()).map_err(|error| failure(name, mode, error))?;
     pin(program, pins, index, link)?;
-    Ok(Attachment { interface, mode: Some(mode), was_native, reason })
+    Ok(Attachment::new(name, mode, reason))
 }
 
 /// Detaches an earlier run's native program to make way for a generic one. Returns whether it was native. Only an
@@ -130,14 +157,26 @@ fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Resul
     match program.attach_to_if_index(index, Mode::Generic.flags()) {
         // The pinned link was no longer attached.
         Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
-        Err(error) if is(&error, nix::Error::EEXIST) => detach(pins, index).map(|()| true),
+        Err(error) if is(&error, nix::Error::EEXIST) => end(pins, index).map(|()| true),
         Err(error) if is(&error, nix::Error::EBUSY) => Ok(false),
         Err(error) => Err(failure(name, Mode::Generic, error)),
     }
 }
 
+/// Detaches from the interface with this index at once, and removes the pin.
+fn end(pins: &Pins, index: u32) -> Result<(), Error> {
+    let path = pins.link(index);
+    match detach_now(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Pins { path, problem: error.to_string() })
+        }
+        _ => detach(pins, index),
+    }
+}
+
 /// Detaches from the interface with this index, if a link is pinned for it.
 pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
+    pins.unmark_provisional(index)?;
     match std::fs::remove_file(pins.link(index)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::Pins { path: pins.link(index), problem: error.to_string() })
@@ -186,7 +225,9 @@ fn pin(program: &mut Xdp, pins: &Pins, index: u32, link: aya::programs::xdp::Xdp
 
 /// Whether the driver does not support the program; other errors return `false`.
 fn is_unable(error: &ProgramError) -> bool {
-    let unable = [nix::Error::EOPNOTSUPP, nix::Error::EINVAL, nix::Error::ERANGE, nix::Error::ENOTSUP];
+    use nix::Error as E;
+    // The last two: too few queues (veth) or too little memory for more of them.
+    let unable = [E::EOPNOTSUPP, E::EINVAL, E::ERANGE, E::ENOTSUP, E::ENOSPC, E::ENOMEM];
     os_error(error).is_some_and(|number| unable.iter().any(|errno| *errno as i32 == number))
 }
 

@@ -16,7 +16,7 @@ use portsentry_common::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, LearnedPorts,
-    Mode, Networks, Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants,
+    Networks, Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants,
     counters,
     gate::{self, Gate},
     heartbeat,
@@ -27,6 +27,7 @@ use super::{
     ring, scan, secrets, settings_pin, test_run, traffic, trap,
     watched::Watched,
 };
+use crate::policy::placement::Placement;
 
 /// Key of a connection that a fenced source opened: the bytes of a [`SteerKey`].
 pub type OpenedKey = [u8; size_of::<SteerKey>()];
@@ -76,16 +77,33 @@ impl Kernel {
     }
 
     /// Attaches the program to an interface by name, taking over an earlier run's link.
-    pub fn attach(&mut self, interface: &str, only: Option<Mode>) -> Result<Attachment, Error> {
+    pub fn attach(&mut self, interface: &str, placement: Placement) -> Result<Attachment, Error> {
         let index =
             nix::net::if_::if_nametoindex(interface).map_err(|_| Error::NoInterface(interface.into()))?;
-        self.attach_to((interface, index), only)
+        self.attach_to((interface, index), placement)
     }
 
     /// Like [`Kernel::attach`], by index; the name is used in messages.
-    pub fn attach_to(&mut self, interface: (&str, u32), only: Option<Mode>) -> Result<Attachment, Error> {
+    pub fn attach_to(&mut self, interface: (&str, u32), placement: Placement) -> Result<Attachment, Error> {
         let program = program_for(&mut self.ebpf, interface)?;
-        link::attach(program, &self.pins, interface, only)
+        link::attach(program, &self.pins, interface, placement)
+    }
+
+    /// Whether the program on the interface with this index is generic only until the interface is configured.
+    #[must_use]
+    pub fn is_provisional(&self, index: u32) -> bool {
+        self.pins.provisional(index).exists()
+    }
+
+    /// Lets such a program stay as it is.
+    pub fn keep_generic(&mut self, interface: (&str, u32)) -> Result<Attachment, Error> {
+        link::keep_generic(&self.pins, interface)
+    }
+
+    /// Replaces such a program by one that stays. For a moment the interface has none.
+    pub fn settle(&mut self, interface: (&str, u32), placement: Placement) -> Result<Attachment, Error> {
+        let program = program_for(&mut self.ebpf, interface)?;
+        link::settle(program, &self.pins, interface, placement)
     }
 
     /// Attaches the traffic control programs to the interface with this index, and sets the constant fields of

@@ -18,8 +18,13 @@ use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
 use super::{
-    BoundState, Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, bound, counters, gate::Gate,
-    heartbeat, scan, traffic,
+    BoundState, Error, Waiting, Watched, bitmap,
+    blocked::Raw,
+    blocked_networks, bound, counters,
+    gate::Gate,
+    heartbeat,
+    pins::{PROVISIONAL, links_in},
+    scan, traffic,
 };
 use crate::policy::State;
 
@@ -191,11 +196,15 @@ impl Observer {
     /// Returns the indices of the interfaces with pinned links, in order.
     #[must_use]
     pub fn links(&self) -> Vec<u32> {
-        let entries = fs::read_dir(self.directory.join("links")).into_iter().flatten();
-        let mut links: Vec<u32> =
-            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        let mut links: Vec<u32> = links_in(&self.directory.join("links")).collect();
         links.sort_unstable();
         links
+    }
+
+    /// Returns the indices of the interfaces whose programs are generic only until the interface is configured.
+    #[must_use]
+    pub fn provisional(&self) -> Vec<u32> {
+        links_in(&self.directory.join(PROVISIONAL)).collect()
     }
 
     /// Returns the process that holds the lock: the running daemon.

@@ -18,6 +18,9 @@ use nix::{
 
 use super::Error;
 
+/// Directory of the marks of provisional programs.
+pub(super) const PROVISIONAL: &str = "provisional";
+
 /// State of the directory of pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinState {
@@ -120,13 +123,37 @@ impl Pins {
         self.links_directory().join(interface.to_string())
     }
 
+    /// Returns the path of the directory that marks the program on the interface with this index as one that is generic only until
+    /// the interface is configured.
+    pub(super) fn provisional(&self, interface: u32) -> PathBuf {
+        self.directory.join(PROVISIONAL).join(interface.to_string())
+    }
+
+    /// Marks the program on the interface with this index as provisional.
+    pub(super) fn mark_provisional(&self, interface: u32) -> Result<(), Error> {
+        let path = self.provisional(interface);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|error| Error::Pins { path, problem: error.to_string() })
+    }
+
+    /// Removes that mark, if it is there.
+    pub(super) fn unmark_provisional(&self, interface: u32) -> Result<(), Error> {
+        let path = self.provisional(interface);
+        match fs::remove_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Pins { path, problem: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the interface indices for which links are pinned.
     pub fn links(&self) -> impl Iterator<Item = u32> {
         links_in(&self.links_directory())
     }
 }
 
-/// Returns the interface indices for which links are pinned in this directory.
+/// Returns the interface indices in the names of this directory's entries.
 pub(super) fn links_in(directory: &Path) -> impl Iterator<Item = u32> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -15,7 +15,7 @@ use nix::{
 
 use super::{
     Error, Pins,
-    pins::{PinState, entries},
+    pins::{PROVISIONAL, PinState, entries, links_in},
     traffic,
 };
 
@@ -83,7 +83,7 @@ impl Pins {
                 }
             }
         }
-        Ok(())
+        links_in(&old.join(PROVISIONAL)).try_for_each(|index| new.mark_provisional(index))
     }
 }
 

@@ -90,6 +90,21 @@ pub fn missing<'a>(wanted: &'a Interfaces, links: &'a BTreeMap<u32, Link>) -> im
     names.iter().map(String::as_str).filter(move |name| !is_there(name))
 }
 
+/// Whether the interface, or one above it, has an address by which this host can be reached.
+#[must_use]
+pub fn is_reachable(link: &Link, links: &BTreeMap<u32, Link>) -> bool {
+    Stack { links, with_loopback: false }.is_addressed(link, 0)
+}
+
+/// Returns the interfaces directly above one, such as its VLANs and its master.
+pub fn uppers<'a>(link: &'a Link, links: &'a BTreeMap<u32, Link>) -> impl Iterator<Item = &'a Link> {
+    let is_above = |above: &&Link| {
+        let is_on = above.lower == Some(link.index) && !above.is_lower_elsewhere && !above.is("veth");
+        is_on || link.master == Some(above.index)
+    };
+    links.values().filter(is_above)
+}
+
 /// Stacked interfaces.
 struct Stack<'a> {
     links: &'a BTreeMap<u32, Link>,

@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use portsentry::kernel::{Load, Mode, Pins};
+use portsentry::{
+    kernel::{Load, Pins},
+    policy::placement::Placement,
+};
 use portsentry_common::settings::Settings;
 
 use super::{FAMILIES, Family, INTERFACE, Lab, hardware_address};
@@ -77,7 +80,7 @@ impl Lab {
         };
         self.switch.enter(|| {
             let (mut kernel, _ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
-            let attached = kernel.attach("port1", Some(Mode::Native));
+            let attached = kernel.attach("port1", Placement::Native);
             attached.unwrap_or_else(|error| panic!("{error}"));
         });
     }

@@ -26,9 +26,14 @@ impl Lab {
 impl Stream {
     /// Starts sending echo requests from `source`, in `namespace`, to the host, without an end. `interval` is in seconds.
     pub fn start(namespace: &Namespace, source: IpAddr, interval: &str) -> Self {
+        Self::to(namespace, source, Family::of(source).host(), interval)
+    }
+
+    /// The same, to this address of the host.
+    pub fn to(namespace: &Namespace, source: IpAddr, host: IpAddr, interval: &str) -> Self {
         let mut ping = namespace.command("ping");
-        let host = Family::of(source).host();
-        ping.args(["-n", "-i", interval, "-I", &source.to_string(), &host.to_string()]);
+        // Quiet, because it would wait for somebody to read a line about each answer.
+        ping.args(["-n", "-q", "-i", interval, "-I", &source.to_string(), &host.to_string()]);
         Self(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
     }
 

@@ -76,6 +76,8 @@ const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
 pub(super) struct Surroundings<'a> {
     /// Indices of the interfaces that run PortSentry's program.
     pub pinned: &'a [u32],
+    /// Indices of those where it is generic only until the interface is configured.
+    pub provisional: &'a [u32],
     /// The attach mode if probes are answered (`CHALLENGE`).
     pub answers: Option<XdpMode>,
     pub cpus: u32,
@@ -84,7 +86,7 @@ pub(super) struct Surroundings<'a> {
 /// Returns the findings on `link`.
 pub(super) fn findings(link: &Link, surroundings: &Surroundings<'_>) -> Vec<Finding> {
     let is_ours = link.xdp.is_some() && surroundings.pinned.contains(&link.index);
-    let mut found = vec![occupant(link, is_ours)];
+    let mut found = vec![occupant(link, is_ours, surroundings.provisional.contains(&link.index))];
     if link.is_bare {
         found.push(Finding::ok(
             &link.name,
@@ -123,12 +125,18 @@ fn runs_native(link: &Link) -> bool {
     NATIVE.contains(&driver(link))
 }
 
-fn occupant(link: &Link, is_ours: bool) -> Finding {
+fn occupant(link: &Link, is_ours: bool, is_provisional: bool) -> Finding {
     let name = &link.name;
     match link.xdp {
         None => Finding::ok(name, "no XDP program is attached"),
         Some(running) if is_ours => {
-            let mode = if running.is_native { "natively" } else { "in generic mode" };
+            let mode = match running.is_native {
+                true => "natively",
+                false if is_provisional => {
+                    "in generic mode until the interface is up and has an address, so that it can get any MTU"
+                }
+                false => "in generic mode",
+            };
             Finding::ok(name, format!("already runs portsentry's program, {mode}"))
         }
         Some(running) => Finding::problem(
@@ -274,7 +282,7 @@ mod tests {
     }
 
     const SURROUNDINGS: Surroundings<'_> =
-        Surroundings { pinned: &[], answers: Some(XdpMode::Auto), cpus: 4 };
+        Surroundings { pinned: &[], provisional: &[], answers: Some(XdpMode::Auto), cpus: 4 };
 
     /// Returns the findings that are not good.
     fn worries(link: &Link, surroundings: &Surroundings<'_>) -> Vec<(Level, String)> {
@@ -319,7 +327,9 @@ mod tests {
         let link = Link { xdp: Some(Running { program: 7, is_native: false }), ..card("mlx5_core") };
         let surroundings = Surroundings { pinned: &[2], ..SURROUNDINGS };
         assert_eq!(worries(&link, &surroundings), []);
-        assert!(findings(&link, &surroundings)[0].what.contains("in generic mode"));
+        assert!(findings(&link, &surroundings)[0].what.ends_with("in generic mode"));
+        let surroundings = Surroundings { provisional: &[2], ..surroundings };
+        assert!(findings(&link, &surroundings)[0].what.contains("in generic mode until the interface is up"));
     }
 
     #[test]

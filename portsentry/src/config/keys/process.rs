@@ -37,7 +37,8 @@ pub(super) const KEYS: &[Key] = &[
         form: "auto, native or generic",
         default: "auto",
         meaning: "Where the program runs: in the network driver (native), after it (generic), or natively \
-            if the driver supports it (auto).",
+            if the driver supports it (auto). With auto an interface that isn't configured yet gets a generic program first, because \
+            several drivers refuse a larger MTU while a native one is attached.",
         set: |c, v, r| put(&mut c.xdp_mode, choice(v, r)),
     },
     Key {

@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::settling::Settling;
 use crate::{
-    config::{Config, Interfaces, XdpMode},
+    config::{Config, Interfaces},
     control::Unwatched,
     host::{Link, Name},
-    kernel::{self, Attachment, Ethtool, Kept, Kernel, Mode, forgets_programs},
+    kernel::{self, Attachment, Kept, Kernel},
     policy::{
-        interfaces::{LeftOut, choose, described, missing},
+        interfaces::{LeftOut, choose, described, missing, uppers},
         trouble::{News, Troubles},
     },
     sink::Log,
@@ -30,9 +31,8 @@ const REMOVED: &str = "its pin was removed; `portsentry reload` attaches it agai
 #[derive(Debug)]
 pub(super) struct Attachments {
     wanted: Interfaces,
-    mode: Option<Mode>,
-    challenges: bool,
     attached: BTreeMap<u32, Name>,
+    settling: Settling,
     /// Interfaces that should be watched but can't be.
     refused: Troubles<(u32, Name)>,
     /// Interfaces that need not be watched.
@@ -48,13 +48,8 @@ impl Attachments {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             wanted: config.interfaces.clone(),
-            mode: match config.xdp_mode {
-                XdpMode::Auto => None,
-                XdpMode::Native => Some(Mode::Native),
-                XdpMode::Generic => Some(Mode::Generic),
-            },
-            challenges: config.challenge,
             attached: BTreeMap::new(),
+            settling: Settling::new(config),
             refused: Troubles::default(),
             left_out: Troubles::default(),
             unseen: Troubles::default(),
@@ -150,7 +145,9 @@ impl Attachments {
                 names(&left_out)
             ));
         }
-        for link in self.choose(journal, links, tells_all) {
+        let wanted = self.choose(journal, links, tells_all);
+        self.settling.begin(kernel, &wanted, links);
+        for link in &wanted {
             match self.attach(kernel, journal, link) {
                 Ok(attachment) => {
                     if tells_all || attachment.mode.is_some() {
@@ -163,6 +160,7 @@ impl Attachments {
                 }
             }
         }
+        self.settle(kernel, journal, (&wanted, links));
         for name in &self.missing {
             journal.note(&format!("{name}: not there; it is watched as soon as it comes"));
         }
@@ -180,6 +178,7 @@ impl Attachments {
     pub(super) fn follow(&mut self, kernel: &mut Kernel, journal: &mut Log, links: &BTreeMap<u32, Link>) {
         self.next_try = Instant::now() + AGAIN;
         let wanted = self.choose(journal, links, true);
+        self.settling.follow(&wanted, links);
         for link in wanted.iter().filter(|link| self.attached.contains_key(&link.index)) {
             if let Err(error) = kernel.set_constants(link.index, link.mtu) {
                 journal.error(&error);
@@ -189,19 +188,22 @@ impl Attachments {
         if let Err(error) = kernel.detach_all_but(&self.kept()) {
             journal.error(&error);
         }
-        for link in
-            wanted.into_iter().filter(|link| !self.attached.contains_key(&link.index)).collect::<Vec<_>>()
-        {
+        for link in &wanted {
+            if self.attached.contains_key(&link.index) {
+                continue;
+            }
             match self.attach(kernel, journal, link) {
                 Ok(attachment) => journal.note(&attachment),
                 Err(error) => self.refuse(journal, link, &error),
             }
         }
+        self.settle(kernel, journal, (&wanted, links));
     }
 
-    /// Whether interfaces that refused are due for a retry.
+    /// Whether interfaces that refused are due for a retry, or others for a native program.
     pub(super) fn is_due(&self) -> bool {
-        !self.refused.is_empty() && Instant::now() >= self.next_try
+        let is_retry_due = !self.refused.is_empty() && Instant::now() >= self.next_try;
+        is_retry_due || self.settling.is_due()
     }
 
     /// Returns the interfaces to be watched. Forgets and logs those that no longer are.
@@ -261,9 +263,10 @@ impl Attachments {
         link: &Link,
     ) -> Result<Attachment, kernel::Error> {
         let name = link.name.to_string();
-        let (mode, reason) = self.mode_of(link);
+        let (placement, reason) = self.settling.place(link);
         let traffic = kernel.attach_traffic(link.index, link.mtu);
-        let mut attachment = kernel.attach_to((&name, link.index), mode)?;
+        let mut attachment = kernel.attach_to((&name, link.index), placement)?;
+        self.settling.note(kernel, link.index);
         self.note_unseen(journal, key(link), traffic.err().map(|error| error.to_string()));
         if let Some(reason) = reason.filter(|_| attachment.mode.is_some()) {
             attachment.reason = Some(reason.into());
@@ -274,50 +277,31 @@ impl Attachments {
         Ok(attachment)
     }
 
-    /// Returns the attach mode, with a reason if it differs from the configuration.
-    fn mode_of(&self, link: &Link) -> (Option<Mode>, Option<&'static str>) {
-        match self.mode {
-            // A bond with a native program refuses members that run one or don't support one.
-            None if link.is("bond") => {
-                (Some(Mode::Generic), Some("so that every card can join the bond at any time"))
+    /// Replaces the programs of interfaces that have been configured since.
+    fn settle(
+        &mut self,
+        kernel: &mut Kernel,
+        journal: &mut Log,
+        (wanted, links): (&[&Link], &BTreeMap<u32, Link>),
+    ) {
+        self.settling.retain(|index| self.attached.contains_key(&index));
+        for link in wanted {
+            let has_program = |above: &Link| above.xdp.is_some() || self.attached.contains_key(&above.index);
+            let has_program_above = uppers(link, links).any(has_program);
+            match self.settling.settle(kernel, link, has_program_above) {
+                None => {}
+                Some(Ok(attachment)) => journal.note(&attachment),
+                Some(Err(error)) => {
+                    self.attached.remove(&link.index);
+                    self.refuse(journal, link, &error);
+                }
             }
-            // Answers to a challenge from a veth in native mode are lost unless its peer has an XDP program, too (the
-            // kernel's `drivers/net/veth.c`).
-            None if self.challenges && link.is("veth") => (
-                Some(Mode::Generic),
-                Some("because CHALLENGE is on, and answers sent from a native veth can be lost"),
-            ),
-            Some(Mode::Native) if self.challenges && link.is("veth") => (
-                self.mode,
-                Some(
-                    "and CHALLENGE is on: its answers are lost unless the veth's other end runs an XDP program, \
-                     too; XDP_MODE=\"auto\" loses none",
-                ),
-            ),
-            None if forgets_programs(&driver(link)) => (
-                Some(Mode::Generic),
-                Some("because its driver forgets native programs when the link or the rings are reset"),
-            ),
-            Some(Mode::Native) if forgets_programs(&driver(link)) => (
-                self.mode,
-                Some(
-                    "but its driver forgets the program when the link or the rings are reset, and then nothing is \
-                     judged or dropped; XDP_MODE=\"auto\" avoids that",
-                ),
-            ),
-            mode => (mode, None),
         }
     }
 
     fn kept(&self) -> Vec<u32> {
         self.attached.keys().copied().collect()
     }
-}
-
-/// Returns the name of an interface's driver, or an empty one if it has none.
-fn driver(link: &Link) -> String {
-    let name = Ethtool::open().ok().and_then(|ethtool| ethtool.driver(link.name.bytes()));
-    name.unwrap_or_default()
 }
 
 fn key(link: &Link) -> (u32, Name) {
