@@ -135,7 +135,7 @@ fn assert_armed_at_the_start() {
         .expect("JSON of `ip`");
     let card = links.as_array().into_iter().flatten().find(|link| link["ifname"] == CARD);
     let card = card.unwrap_or_else(|| panic!("no {CARD} in {links}"));
-    assert!(card["xdp"]["prog"]["id"].is_number(), "no program: {card}");
+    assert!(card["xdp"]["prog"]["id"].is_number(), "no program: {card}\n{}", journal());
     let listed = fs::read_to_string("/run/witness.blocked").expect("it is recorded");
     assert!(listed.contains(&format!("\"{}\"", address(BLOCKED))), "{listed}");
     let problems = run("journalctl --boot --no-pager | grep -i 'ordering cycle' || :");

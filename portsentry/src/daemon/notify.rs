@@ -71,6 +71,12 @@ pub async fn watch(pulses: &[Pulse]) -> Infallible {
     }
 }
 
+/// Feeds the watchdog once: a step of a session's start is done. On a slow processor the kernel takes many seconds to check the
+/// program.
+pub fn progress() {
+    tell(&[NotifyState::Watchdog]);
+}
+
 /// An unreachable supervisor counts as none.
 fn tell(state: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(state);

@@ -107,6 +107,7 @@ impl Session {
     /// need.
     pub fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
         let Lasting { pins, claims, sandbox, stats, control, memory, mode } = lasting;
+        notify::progress();
         let Options { config, modes: own, ignored, listed, .. } = options;
         let before = pins.take();
         let had = before.is_some();
@@ -129,6 +130,7 @@ impl Session {
         let followed = Followed::start().map_err(Error::Host)?;
         let load = Load::new(config, modes, system_before, options.debug);
         let (mut kernel, ring) = load.load(pins.clone())?;
+        notify::progress();
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         // Attached before sockets are listed, so that a bind in between is seen by one of the two.
@@ -165,6 +167,7 @@ impl Session {
             needs_all: begin.is_choosy(),
         };
         let mut keeper = Keeper::start(kernel, beginning, config, modes)?;
+        notify::progress();
         let (sender, pokes) = channel();
         keeper.tell_of_devices(sender);
         let ports = match upkeep {
