@@ -4,6 +4,7 @@
 use std::{ops::Range, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use portsentry::policy::placement::Placement;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -106,7 +107,7 @@ fn attach(bed: &mut Bed, count: u32) -> Result<()> {
         let name = format!("many{count}-{number}");
         let made = Command::new("ip").args(["link", "add", &name, "type", "veth"]).status();
         ensure!(made.context("`ip` of iproute2")?.success(), "no interface {name}");
-        bed.kernel.attach(&name, None)?;
+        bed.kernel.attach(&name, Placement::Auto)?;
     }
     Ok(())
 }

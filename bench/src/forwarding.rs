@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nix::net::if_::if_nametoindex;
+use portsentry::policy::placement::Placement;
 use portsentry_common::settings::{Answers, Settings};
 use portsentry_tests::lab::{INTERFACE, Namespace};
 
@@ -111,7 +112,7 @@ fn guard(answers: Answers) -> Result<Bed> {
     let mut bed = Making { settings, ..Making::new(1_000) }.load()?;
     for interface in [INTERFACE, OUT] {
         bed.kernel.attach_traffic(if_nametoindex(interface)?, 1500)?;
-        bed.kernel.attach(interface, None)?;
+        bed.kernel.attach(interface, Placement::Auto)?;
     }
     Ok(bed)
 }

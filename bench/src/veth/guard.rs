@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io::Write as _, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
+use portsentry::policy::placement::Placement;
 use portsentry_tests::lab::INTERFACE;
 
 use super::pair::Pair;
@@ -52,7 +53,7 @@ impl Guard {
             Self::Portsentry => {
                 let bed = pair.host.enter(|| -> Result<Bed> {
                     let mut bed = Making::new(blocked).load()?;
-                    bed.kernel.attach(INTERFACE, None)?;
+                    bed.kernel.attach(INTERFACE, Placement::Auto)?;
                     Ok(bed)
                 });
                 Ok(Installed::Portsentry(Box::new(bed?)))
