@@ -121,21 +121,28 @@ impl Others {
             .map(|(by, at)| Stream::start(by, at, "0.01"));
         act();
         let (sent, answered) = held.end();
-        assert!(sent > 100 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
+        assert!(sent > 20 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
         let (sent, answered) = honest.end();
         println!("{sent} honest packets, {answered} answered");
-        assert!(answered > 100 && sent - answered <= 1, "of {sent} honest packets, {answered} were answered");
+        assert!(answered > 20 && sent - answered <= 1, "of {sent} honest packets, {answered} were answered");
     }
 }
 
-/// The program was attached to the card, and the blocks were in force, as soon as the service had started.
-fn assert_armed_at_the_start() {
+/// The program was attached to the card, in generic mode, and the blocks were in force, when the network was about to be set up.
+/// It becomes native once the card is configured.
+fn assert_armed_before_the_network() {
     assert!(is_active(), "{}\n{}", run("systemctl status --no-pager portsentry || :"), journal());
     let links: Value = serde_json::from_str(&fs::read_to_string("/run/witness").expect("it is recorded"))
         .expect("JSON of `ip`");
     let card = links.as_array().into_iter().flatten().find(|link| link["ifname"] == CARD);
     let card = card.unwrap_or_else(|| panic!("no {CARD} in {links}"));
     assert!(card["xdp"]["prog"]["id"].is_number(), "no program: {card}\n{}", journal());
+    // `XDP_ATTACHED_SKB`
+    assert_eq!(card["xdp"]["mode"], 2, "it is native already: {card}");
+    assert_eq!(card["addr_info"].as_array().map(Vec::len), Some(0), "it has an address: {card}");
+    wait_until("it is native", || {
+        run(&format!("ip link show {CARD}")).split_whitespace().any(|word| word == "xdp")
+    });
     let listed = fs::read_to_string("/run/witness.blocked").expect("it is recorded");
     assert!(listed.contains(&format!("\"{}\"", address(BLOCKED))), "{listed}");
     let problems = run("journalctl --boot --no-pager | grep -i 'ordering cycle' || :");
@@ -146,7 +153,7 @@ fn assert_armed_at_the_start() {
 
 /// What holds after each boot: the old block, and the watch. `number` is a new scanner.
 fn assert_all_holds(number: u16) {
-    assert_armed_at_the_start();
+    assert_armed_before_the_network();
     let others = Others::new();
     let old = others.source(BLOCKED);
     assert!(is_blocked(old));
@@ -167,7 +174,7 @@ fn a_scanner_is_blocked() {
 
 #[ignore = "needs a machine with systemd: `cargo xtask vm --systemd` runs it"]
 #[test]
-fn after_a_reboot_the_block_holds() {
+fn after_a_reboot_the_block_holds_before_the_network_is_up() {
     assert_all_holds(151);
 }
 

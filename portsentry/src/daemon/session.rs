@@ -167,7 +167,6 @@ impl Session {
             needs_all: begin.is_choosy(),
         };
         let mut keeper = Keeper::start(kernel, beginning, config, modes)?;
-        notify::progress();
         let (sender, pokes) = channel();
         keeper.tell_of_devices(sender);
         let ports = match upkeep {

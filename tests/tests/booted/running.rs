@@ -28,12 +28,15 @@ fn it_reloads_under_traffic_and_refuses_a_configuration_that_is_wrong() {
     let blocked = others.block(142);
     let process = property("MainPID");
     let before = fs::read_to_string(CONFIG).expect("a configuration");
+    let set = |rate: &str| run(&format!("sed -i 's/^EVENT_RATE=.*/EVENT_RATE=\"{rate}\"/' {CONFIG}"));
     let reloads = || journal().matches("Configuration reloaded").count();
     others.under_traffic(blocked, || {
         let count = reloads();
-        run(&format!("echo 'EVENT_RATE=\"77\"' >> {CONFIG}; systemctl reload portsentry"));
+        set("77");
+        run("systemctl reload portsentry");
         wait_until("it reloads", || reloads() > count);
-        run(&format!("echo 'EVENT_RATE=\"many\"' >> {CONFIG}; ! systemctl reload portsentry"));
+        set("many");
+        run("! systemctl reload portsentry");
         fs::write(CONFIG, &before).expect("a configuration");
         run("systemctl reload portsentry");
         wait_until("it reloads again", || reloads() > count + 1);
@@ -65,6 +68,8 @@ fn a_machine_that_has_slept_is_watched() {
     let blocked = others.block(144);
     run("rtcwake --mode mem --seconds 5");
     wait_until("the link is up", || run("ip link show eth0").contains("LOWER_UP"));
+    // Until then the card may have no program.
+    wait_until("the program is replaced", || journal().contains("The machine has slept"));
     others.under_traffic(blocked, || {
         others.block(145);
     });

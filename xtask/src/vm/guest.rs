@@ -50,10 +50,10 @@ pub(super) const RUNS_OF_ANOTHER_PROCESSOR: [&str; 3] = [
     "scans::",
     "debian_1_2::all_of_it_is_taken_over_and_stays_when_its_leavings_are_purged",
 ];
-/// Those of a machine with systemd. It boots again at each `reboot`, after what the second word names (`booted.sh`). Tests that
-/// don't pass in the emulator yet are left out (docs/kernels.md).
-pub(super) const RUNS_UNDER_SYSTEMD: [&str; 8] = [
-    "--ignored booted::running::a_daemon_that_hangs",
+/// Those of a machine with systemd. It boots again at each `reboot`, after what the second word names (`booted.sh`). The root stays
+/// read-only.
+pub(super) const RUNS_UNDER_SYSTEMD: [&str; 10] = [
+    "--ignored booted::running::",
     "--ignored booted::a_scanner_is_blocked",
     "reboot",
     "--ignored booted::after_a_reboot",
@@ -61,6 +61,8 @@ pub(super) const RUNS_UNDER_SYSTEMD: [&str; 8] = [
     "--ignored booted::with_a_full_disk",
     "reboot wrong_clock",
     "--ignored booted::with_a_clock_that_jumps",
+    "reboot read_only",
+    "--ignored booted::with_a_root_that_is_read_only",
 ];
 /// Programs of the host system that the tests run.
 const TOOLS: [&str; 15] = [
