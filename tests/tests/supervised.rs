@@ -123,6 +123,8 @@ fn the_watchdog_is_fed_only_while_the_keeper_lives() {
     let lab = Lab::new();
     let supervisor = Supervisor::new(&lab);
     let daemon = supervisor.start(&lab.portsentry("-stcp"));
+    // Earlier ones are those of its start.
+    supervisor.wait_for("READY=1");
     supervisor.wait_for("WATCHDOG=1");
     supervisor.wait_for("WATCHDOG=1");
 
