@@ -16,6 +16,8 @@ use portsentry_tests::lab::{
 
 /// Far longer than a million words take.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// A look is a process and an answer of the daemon, and takes time from both.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Sources at a time.
 const AT_ONCE: usize = 200;
 
@@ -49,7 +51,10 @@ impl<'a> Member<'a> {
 
     fn wait_for(&self, count: usize) {
         let complaint = || format!("in vain: {count} sources in force; there are {}", self.in_force());
-        wait_within(PATIENCE, complaint, || self.in_force() == count);
+        wait_within(PATIENCE, complaint, || {
+            thread::sleep(BETWEEN_LOOKS);
+            self.in_force() == count
+        });
     }
 }
 

@@ -197,7 +197,8 @@ fn a_hundred_blocks_at_once_are_all_in_the_files() {
 fn a_blocked_source_passes_once_the_daemon_is_long_dead() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
-    let setup = lab.portsentry("-stcp").with("OPEN_AFTER", "10");
+    // Long enough for the first looks on an emulated processor.
+    let setup = lab.portsentry("-stcp").with("OPEN_AFTER", "20");
     let daemon = setup.start();
     let sources = FAMILIES.map(|family| lab.source(family));
     for source in sources {
