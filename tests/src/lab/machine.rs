@@ -32,6 +32,8 @@ mount --rbind /dev dev
 mount -t tmpfs none run
 mount -t tmpfs none tmp
 rm -f etc/fstab usr/sbin/policy-rc.d
+# The index of manual pages takes seconds at each installation.
+rm -f var/lib/man-db/auto-update
 : > etc/machine-id
 printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.service\n' > etc/systemd/system/lab.target
 exec chroot . env -i container=lab /lib/systemd/systemd --unit=lab.target --log-target=null --show-status=no
