@@ -100,6 +100,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Stop => return departure::leave(&options, &mut lasting.claims, lasting.pins.take()),
             End::Regroup => (None, Begin::Regroup, None),
             End::System(system) => (None, Begin::System(system), None),
+            End::Booted => (None, Begin::Booted, None),
             End::PinnedAnew => (None, Begin::PinnedAnew, None),
             End::Resumed => (None, Begin::Resumed, None),
             End::Reload(new, asked) => (Some(*new), Begin::Reload, asked),

@@ -58,7 +58,7 @@ pub use blocked::Blocked;
 pub use blocked_networks::BlockedNetworks;
 pub use bound::{Bound, BoundSocket, BoundState, Source, Upkeep};
 pub use claim::Claim;
-pub use clock::{Clock, Moment, monotonic_at, monotonic_ns, slept, wall_time};
+pub use clock::{Clock, Moment, monotonic_at, monotonic_ns, since_boot, slept, wall_time};
 pub use debug::DebugLog;
 pub use dry_run::{DryRun, Fact, FoundSocket, Judgement};
 pub use error::Error;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, by_way_of};
 
 fn probe(lab: &Lab, source: IpAddr) -> Probe {
     let host = Family::of(source).host();
@@ -221,6 +221,49 @@ fn a_blocked_source_passes_once_the_daemon_is_long_dead() {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through again");
     }
     daemon.assert_holds_once(&sources);
+}
+
+/// Time from the machine's boot, as the daemon sees it, to the watch of ports, less than `SERVED_GRACE`.
+const REST: u64 = 25;
+
+#[test]
+fn after_a_boot_blocks_hold_at_once_and_ports_are_watched_later() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        let _probe = probe(&lab, source);
+        daemon.wait_for_block(source);
+    }
+    assert_eq!(daemon.terminate().code, Some(0));
+    // A boot leaves the files, and no map.
+    assert_eq!(setup.say("down").code, 0);
+    let uptime = fs::read_to_string("/proc/uptime").expect("the uptime");
+    let uptime: u64 = uptime.split('.').next().and_then(|text| text.parse().ok()).expect("seconds");
+    let grace: u64 = 60;
+    let offset = (uptime + REST).checked_sub(grace).expect("a machine that has been up for a minute");
+    let boot = format!("exec unshare --time --boottime -{offset} \"$@\"");
+    let daemon = setup.with("SERVED_GRACE", &grace.to_string()).start_in(by_way_of(&boot));
+    let begun = Instant::now();
+    daemon.log().wait_for("The machine has just started: ports are watched in ");
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} is blocked");
+    }
+    let clients = FAMILIES.map(|family| lab.source(family));
+    let _probes = clients.map(|client| probe(&lab, client));
+    let is_early = begun.elapsed() < Duration::from_secs(REST / 2);
+    daemon.log().wait_for("Ports are watched now");
+    let blocked = daemon.blocked();
+    assert!(!is_early || clients.iter().all(|client| !blocked.contains(client)), "{blocked:?}");
+    for client in clients {
+        let _probe = probe(&lab, client);
+        daemon.wait_for_block(client);
+    }
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} is still blocked");
+    }
 }
 
 #[test]

@@ -106,16 +106,13 @@ fn a_reported_scan_leaves_its_evidence_and_fences_nobody() {
 fn a_host_that_begins_to_forward_only_reports_scans() {
     let lab = Lab::new();
     let daemon = watching(&lab, "fence").start();
-    let forward = |on: &str| lab.host.run("sysctl", &["-qw", &format!("net.ipv4.ip_forward={on}")]);
-    forward("1");
+    scan_until_fenced(&daemon, lab.source(Family::V4), FIRST);
+    lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
     daemon.log().wait_for("Forwarding was switched on");
     let source = lab.source(Family::V4);
     fail(&lab, source, FIRST, 16);
     daemon.log().wait_for(&format!("Noted only (slow scan): source {source}/{source}, "));
     assert_free(&daemon, source, "a translated port would look unserved");
-    forward("0");
-    daemon.log().wait_for("Forwarding was switched off");
-    scan_until_fenced(&daemon, lab.source(Family::V4), FIRST);
 }
 
 #[test]

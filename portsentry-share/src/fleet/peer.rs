@@ -9,7 +9,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{links::Links, seen::Seen, state, task::ended, wire};
+use super::{
+    links::Links,
+    seen::{Arrival, Seen},
+    state,
+    task::ended,
+    wire,
+};
 use crate::{
     daemon::{Daemon, Refusals},
     nats::Message,
@@ -29,8 +35,8 @@ const LATER: Duration = Duration::from_mins(1);
 /// Interval of further readings of the whole state because the daemon hasn't heard some of it: it bounds the words of a minute.
 const ANEW: Duration = Duration::from_secs(61);
 
-/// What a reading leaves: the connection to the daemon, and the next sequence number if all has been read.
-type Read = (u64, Option<u64>);
+/// What a reading leaves: the connection to the daemon, the next sequence number, and whether all before it has been read that there is.
+type Read = (u64, u64, bool);
 /// What is known after a reading: all words of a run of the peer's companion up to a number, if it has read the state up to a
 /// sequence number.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +110,7 @@ impl Peer {
                 changed = connection.changed() => if changed.is_ok() { self.want(Duration::ZERO, None) } else { return },
                 changed = refused.changed() => if changed.is_ok() { self.on_refusals() } else { return },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin(),
-                read = ended(self.reading.as_mut().map(|(task, _)| task)) => self.end(read.unwrap_or((0, None))),
+                read = ended(self.reading.as_mut().map(|(task, _)| task)) => self.end(read.unwrap_or((0, 1, false))),
             }
         }
     }
@@ -125,10 +131,12 @@ impl Peer {
         } else if wire::number(&message.payload).is_some_and(|(run, number)| self.seen.has(run, number)) {
             // The other connection was faster.
         } else if let Some(news) = wire::read_news(&self.gateway, &message.payload)
-            && self.seen.take(news.run, news.number)
+            && let Some(arrival) = self.seen.take(news.run, news.number)
         {
-            for word in &news.words {
-                self.say(connection, word).await;
+            for word in news.words {
+                // Many may be repeated at a time, which isn't a flood.
+                let word = if arrival == Arrival::Again { word.into_state() } else { word };
+                self.say(connection, &word).await;
             }
         }
     }
@@ -163,13 +171,16 @@ impl Peer {
     }
 
     fn begin(&mut self) {
-        let known = self.wanted.take().and_then(|(_, known)| known);
-        let is_anew = self.anew.take_if(|due| *due <= Instant::now()).is_some();
+        let now = Instant::now();
         let connection = self.daemon.current();
         // Both the end of the wait for a connection and the daemon's begin another reading.
         if connection == 0 || !self.links.is_up() {
+            self.wanted = None;
+            self.anew = self.anew.map(|due| due.max(now + RETRY));
             return;
         }
+        let known = self.wanted.take_if(|(due, _)| *due <= now).and_then(|(_, known)| known);
+        let is_anew = self.anew.take_if(|due| *due <= now).is_some();
         if self.told != connection {
             (self.told, self.next, self.anew) = (connection, 1, None);
             self.seen.forget();
@@ -178,58 +189,60 @@ impl Peer {
         }
         let (gateway, links, daemon, next) =
             (self.gateway.clone(), Arc::clone(&self.links), self.daemon.clone(), self.next);
-        let task =
-            tokio::spawn(
-                async move { (connection, read(&gateway, &links, &daemon, connection, next).await) },
-            );
+        let task = tokio::spawn(async move {
+            let (next, is_whole) = read(&gateway, &links, &daemon, connection, next).await;
+            (connection, next, is_whole)
+        });
         self.reading = Some((task, known));
     }
 
-    fn end(&mut self, (connection, next): Read) {
+    fn end(&mut self, (connection, next, is_whole): Read) {
         let Some((_, known)) = self.reading.take() else { return };
         // What was wanted meanwhile is newer.
         let known = self.wanted.and_then(|(_, newer)| newer).or(known);
-        match next {
-            Some(next) if connection == self.told => {
-                self.next = next;
-                match known {
-                    Some(Known { sequence, .. }) if next <= sequence && self.short < SHORT => {
-                        self.short += 1;
-                        self.want(if self.short > SHORT / 2 { RETRY } else { PAUSE }, known);
-                    }
-                    Some(Known { run, number, sequence }) => {
-                        self.short = 0;
-                        self.seen.know(run, number);
-                        if next <= sequence {
-                            // Its server still lags behind. Later it has the rest.
-                            self.want(LATER, None);
-                        }
-                    }
-                    None => {}
-                }
-                if let Some((due, _)) = &mut self.wanted {
-                    *due = (*due).max(Instant::now() + PAUSE);
+        if connection == self.told {
+            self.next = next;
+        }
+        if connection != self.told || !is_whole {
+            self.want(RETRY, known);
+            return;
+        }
+        match known {
+            Some(Known { sequence, .. }) if next <= sequence && self.short < SHORT => {
+                self.short += 1;
+                self.want(if self.short > SHORT / 2 { RETRY } else { PAUSE }, known);
+            }
+            Some(Known { run, number, sequence }) => {
+                self.short = 0;
+                self.seen.know(run, number);
+                if next <= sequence {
+                    // Its server still lags behind. Later it has the rest.
+                    self.want(LATER, None);
                 }
             }
-            _ => self.want(RETRY, known),
+            None => {}
+        }
+        if let Some((due, _)) = &mut self.wanted {
+            *due = (*due).max(Instant::now() + PAUSE);
         }
     }
 }
 
-/// Reads the state from a sequence number on, and tells the daemon. Returns the next sequence number, or `None` if that failed.
-async fn read(gateway: &Gateway, links: &Links, daemon: &Daemon, connection: u64, next: u64) -> Option<u64> {
-    let mut batch = state::read(links, gateway, next).await?;
-    loop {
-        let (found, after, is_more) = batch;
+/// Reads the state from a sequence number on, and tells the daemon. Returns the next sequence number, and whether that was all.
+async fn read(gateway: &Gateway, links: &Links, daemon: &Daemon, connection: u64, next: u64) -> (u64, bool) {
+    let mut next = next;
+    let mut batch = state::read(links, gateway, next).await;
+    while let Some((found, after, is_more)) = batch {
+        next = after;
         let tell = tell(gateway, daemon, connection, found);
         if !is_more {
             tell.await;
-            return Some(after);
+            return (next, true);
         }
         // The servers send the next words while the daemon hears these.
-        let ((), following) = tokio::join!(tell, state::read(links, gateway, after));
-        batch = following?;
+        ((), batch) = tokio::join!(tell, state::read(links, gateway, next));
     }
+    (next, false)
 }
 
 async fn tell(gateway: &Gateway, daemon: &Daemon, connection: u64, found: state::Found) {

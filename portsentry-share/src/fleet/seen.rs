@@ -9,6 +9,15 @@ const REMEMBERED: usize = 4096;
 /// Number of earlier runs whose late messages are recognised.
 const RUNS: usize = 8;
 
+/// An arrival of news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The first one.
+    First,
+    /// Another one, of news that are to be heard again.
+    Again,
+}
+
 /// The numbers of the current run of a peer's companion.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -17,6 +26,8 @@ pub struct Seen {
     /// All numbers up to this one have arrived, or are known from the state.
     low: u64,
     above: BTreeSet<u64>,
+    /// The largest number that had arrived when the numbers were forgotten.
+    forgotten: u64,
 }
 
 impl Seen {
@@ -26,10 +37,10 @@ impl Seen {
         self.run == Some(run) && (number <= self.low || self.above.contains(&number))
     }
 
-    /// Records the arrival of news. Returns whether they are new.
-    pub fn take(&mut self, run: u64, number: u64) -> bool {
+    /// Records the arrival of news. Returns `None` if they needn't be heard.
+    pub fn take(&mut self, run: u64, number: u64) -> Option<Arrival> {
         if !self.is_current(run) || number <= self.low || !self.above.insert(number) {
-            return false;
+            return None;
         }
         while self.above.remove(&(self.low + 1)) {
             self.low += 1;
@@ -37,7 +48,7 @@ impl Seen {
         if self.above.len() > REMEMBERED {
             self.above.pop_last();
         }
-        true
+        Some(if number <= self.forgotten { Arrival::Again } else { Arrival::First })
     }
 
     /// Returns the number up to which the state is to be read, because news have been lost: if some up to the latest are
@@ -61,6 +72,8 @@ impl Seen {
 
     /// Forgets which numbers have arrived, because a new daemon hasn't heard them.
     pub fn forget(&mut self) {
+        let last = self.above.last().copied().unwrap_or_default();
+        self.forgotten = self.forgotten.max(self.low).max(last);
         (self.low, self.above) = (0, BTreeSet::new());
     }
 
@@ -77,6 +90,7 @@ impl Seen {
             self.earlier.pop_front();
         }
         self.forget();
+        self.forgotten = 0;
         true
     }
 }
@@ -94,20 +108,23 @@ mod tests {
     #[test]
     fn a_gap_is_found_once_the_state_can_fill_it() {
         let mut seen = Seen::default();
-        assert!(seen.take(7, 1) && !seen.take(7, 1) && seen.take(7, 3));
+        assert_eq!(
+            [1, 1, 3].map(|number| seen.take(7, number)),
+            [Some(Arrival::First), None, Some(Arrival::First)]
+        );
         assert_eq!(seen.missing(&beat(7, 3, 1)), None, "the state lacks it, too");
         assert_eq!(seen.missing(&beat(7, 3, 3)), Some(3));
         seen.know(7, 3);
         assert_eq!(seen.missing(&beat(7, 3, 3)), None);
-        assert!(!seen.take(7, 2), "it is known");
+        assert_eq!(seen.take(7, 2), None, "it is known");
         assert_eq!(seen.missing(&beat(7, 9, 8)), Some(8), "the last ones are lost");
     }
 
     #[test]
     fn a_new_run_begins_anew_and_late_messages_of_an_earlier_one_are_disregarded() {
         let mut seen = Seen::default();
-        assert!(seen.take(7, 1) && seen.take(5, 1));
-        assert!(!seen.take(7, 2), "it comes late");
+        assert_eq!([7, 5].map(|run| seen.take(run, 1)), [Some(Arrival::First); 2]);
+        assert_eq!(seen.take(7, 2), None, "it comes late");
         assert_eq!(seen.missing(&beat(7, 9, 9)), None);
         assert_eq!(seen.missing(&beat(5, 2, 2)), Some(2));
         seen.know(7, 99);
@@ -117,12 +134,14 @@ mod tests {
     #[test]
     fn a_new_daemon_needs_all_words_again() {
         let mut seen = Seen::default();
-        assert!(seen.take(7, 1));
+        assert_eq!(seen.take(7, 1), Some(Arrival::First));
         seen.forget();
         // The state that it was told at first may have lacked them.
         assert_eq!(seen.missing(&beat(7, 1, 0)), None);
         assert_eq!(seen.missing(&beat(7, 1, 1)), Some(1));
-        assert!(seen.take(7, 1));
+        assert_eq!(seen.take(7, 1), Some(Arrival::Again));
+        assert_eq!(seen.take(7, 2), Some(Arrival::First), "it hadn't arrived");
+        assert_eq!(seen.take(5, 1), Some(Arrival::First), "another run's number");
     }
 
     proptest! {
@@ -133,7 +152,7 @@ mod tests {
             let mut known = BTreeSet::new();
             for number in order {
                 prop_assert_eq!(seen.has(1, number), known.contains(&number));
-                prop_assert_eq!(seen.take(1, number), known.insert(number));
+                prop_assert_eq!(seen.take(1, number), known.insert(number).then_some(Arrival::First));
             }
             let expected = (1..=40).any(|number| !known.contains(&number)).then_some(40);
             prop_assert_eq!(seen.missing(&beat(1, 40, 40)), expected);

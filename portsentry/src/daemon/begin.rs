@@ -2,6 +2,7 @@
 
 use super::Options;
 use crate::{
+    config::Config,
     kernel::System,
     modes::{Mode, Modes},
     sink::Log,
@@ -20,6 +21,8 @@ pub enum Begin {
     Regroup,
     /// The system's settings have changed; the ones before.
     System(System),
+    /// The ports are watched, some time after the machine's boot.
+    Booted,
     /// Hidden pins have been restored.
     PinnedAnew,
     /// The machine has slept.
@@ -32,6 +35,22 @@ impl Begin {
     /// Whether the log has no announcement yet.
     pub const fn is_first(&self) -> bool {
         matches!(self, Self::Start | Self::Succeed)
+    }
+
+    /// Logs what has to be logged before anything may fail.
+    pub fn open(&self, journal: &mut Log, config: &Config, modes: Modes) {
+        match self {
+            Self::Start | Self::Succeed => journal.starting(config, modes),
+            Self::Fallback(problem) => {
+                journal.error(&format!("{problem}; the old configuration stays in effect"));
+            }
+            Self::Reload
+            | Self::Regroup
+            | Self::System(_)
+            | Self::Booted
+            | Self::PinnedAnew
+            | Self::Resumed => {}
+        }
     }
 
     /// Logs the configuration in effect. This is the last step of a start, because readers of the log act on it at
@@ -62,6 +81,7 @@ impl Begin {
                     });
                 }
             }
+            Self::Booted => journal.reloaded("Ports are watched now"),
             Self::PinnedAnew => {
                 journal.reloaded(&format!(
                     "All maps and links are pinned in {} again",

@@ -38,6 +38,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const BATCH: usize = 8192;
 /// Interval of checks for other processes that share the maps, for changed settings of the system, and for a sleep.
 const REGROUP: Duration = Duration::from_millis(300);
+/// How long forwarding is off before that counts: firewall scripts switch it off while they load their rules.
+const AWHILE: Duration = Duration::from_mins(1);
 /// Shorter differences come from reading the clocks one after the other.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -54,6 +56,8 @@ pub enum End {
     Regroup,
     /// The system's settings have changed; the ones before.
     System(System),
+    /// The ports are to be watched some time after the machine's boot, which is now.
+    Booted,
     /// Hidden pins have been restored.
     PinnedAnew,
     /// The machine has slept.
@@ -69,6 +73,22 @@ pub struct Known {
     pub system: System,
     /// How long the machine has slept since its start.
     pub slept: Duration,
+    /// When the ports are to be watched, unless they are.
+    pub watched_at: Option<Instant>,
+}
+
+/// Since when forwarding has been switched off.
+#[derive(Debug, Default)]
+struct SwitchedOff(Option<Instant>);
+
+impl SwitchedOff {
+    /// Whether the system's settings have changed from `known` to what they are `now`, for good.
+    fn differ(&mut self, known: System, system: System, now: Instant) -> bool {
+        let is_off = known.forwards && !system.forwards;
+        self.0 = self.0.filter(|_| is_off).or(is_off.then_some(now));
+        let is_off_for_good = self.0.is_some_and(|since| now.duration_since(since) >= AWHILE);
+        known.ephemeral != system.ephemeral || (!known.forwards && system.forwards) || is_off_for_good
+    }
 }
 
 /// Reads until a signal to stop. Passes all messages to `keeper`.
@@ -82,6 +102,7 @@ pub async fn run(
     (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Known),
 ) -> io::Result<End> {
     let mut regroup = interval(REGROUP);
+    let mut switched_off = SwitchedOff::default();
     let wake_ups = ring.wake_ups()?;
     let mut pause = BUSY;
     // A fixed time, not a pause: requests must not delay the next read.
@@ -111,8 +132,11 @@ pub async fn run(
                     break End::Regroup;
                 }
                 // The program's settings are read-only once it is loaded.
-                if System::read() != known.system {
+                if switched_off.differ(known.system, System::read(), Instant::now()) {
                     break End::System(known.system);
+                }
+                if known.watched_at.is_some_and(|at| Instant::now() >= at) {
+                    break End::Booted;
                 }
                 // A driver may make new queues at the resume, without the program: virtio_net does.
                 if slept().saturating_sub(known.slept) > NAP {
@@ -144,7 +168,9 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(..) | End::Regroup | End::System(_) | End::PinnedAnew | End::Resumed => Finish::Hand,
+        End::Reload(..) | End::Regroup | End::System(_) | End::Booted | End::PinnedAnew | End::Resumed => {
+            Finish::Hand
+        }
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {
@@ -207,4 +233,31 @@ fn wrong(problems: &[String]) -> Refusal {
 
 fn gone() -> io::Error {
     io::Error::other("the thread that writes the files has ended unexpectedly")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarding_that_is_off_for_a_moment_is_no_change() {
+        let [on, off] = [true, false].map(|forwards| System { ephemeral: (32_768, 60_999), forwards });
+        let other = System { ephemeral: (50_000, 60_999), ..on };
+        let begun = Instant::now();
+        let mut switched_off = SwitchedOff::default();
+        for (known, system, seconds, expected, why) in [
+            (on, on, 0, false, "nothing has changed"),
+            (on, other, 1, true, "other ephemeral ports"),
+            (off, on, 2, true, "it is switched on"),
+            (on, off, 3, false, "it may be switched on again"),
+            (on, off, 62, false, "it is off for 59 seconds"),
+            (on, on, 63, false, "it is on again"),
+            (on, off, 64, false, "it is off again"),
+            (on, off, 123, false, "for 59 seconds"),
+            (on, off, 124, true, "for a minute"),
+        ] {
+            let now = begun + Duration::from_secs(seconds);
+            assert_eq!(switched_off.differ(known, system, now), expected, "{why}");
+        }
+    }
 }

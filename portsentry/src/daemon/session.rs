@@ -12,6 +12,7 @@ use std::{
 };
 
 use portsentry_common::classify::Protocol;
+use tokio::time::Instant;
 
 use super::{
     Error, Options, Reread,
@@ -27,7 +28,7 @@ use super::{
     share::Share,
     signals::Signals,
     trap::Sockets,
-    watched_ports::{watch_ports, watches_nothing},
+    watched_ports::{until_watched, watch_ports, watches_nothing},
 };
 use crate::{
     config::{Config, OnStop, ignore},
@@ -86,6 +87,8 @@ pub struct Session {
     system: System,
     /// How long the machine has slept until the start.
     slept: Duration,
+    /// When the ports are to be watched, unless they are.
+    watched_at: Option<Instant>,
 }
 
 /// Returns the files that are read again when they change.
@@ -144,14 +147,7 @@ impl Session {
         let grace = (config.served_grace, trap_ports);
         let upkeep = bound.map(|bound| ports::start(bound, source, &pins, watched, grace)).transpose()?;
         let mut journal = Log::new(config).with_feed(control.feed());
-        match begin {
-            Begin::Start | Begin::Succeed => journal.starting(config, *own),
-            // Logged at once, in case the old configuration fails, too.
-            Begin::Fallback(problem) => {
-                journal.error(&format!("{problem}; the old configuration stays in effect"));
-            }
-            Begin::Reload | Begin::Regroup | Begin::System(_) | Begin::PinnedAnew | Begin::Resumed => {}
-        }
+        begin.open(&mut journal, config, *own);
         if let Some(news) = confined {
             journal.note(&news);
         }
@@ -185,7 +181,7 @@ impl Session {
         };
         keeper.attach_all(begin.is_first(), begin.is_choosy())?;
         // Done last, so that a program with other modes never sees them. Waiting processes check these maps.
-        watch_ports(keeper.kernel(), config, modes)?;
+        let watched_at = begin_watch(&mut keeper, config, modes)?;
         tell_memory(&mut keeper, config, memory)?;
         stats.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
@@ -213,6 +209,7 @@ impl Session {
             pins,
             system: system_before,
             slept: slept_before,
+            watched_at,
         })
     }
 
@@ -238,6 +235,7 @@ impl Session {
             pins,
             system: system_before,
             slept: slept_before,
+            watched_at,
         } = self;
         // Without the pins, the next session could take over no state.
         let are_hidden = || pins.pin_state() == PinState::Hidden;
@@ -270,8 +268,12 @@ impl Session {
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
-        let finish =
-            (on_stop, reread, others, Known { modes: known, system: system_before, slept: slept_before });
+        let finish = (
+            on_stop,
+            reread,
+            others,
+            Known { modes: known, system: system_before, slept: slept_before, watched_at },
+        );
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,
@@ -294,6 +296,19 @@ fn tell_mode(keeper: &mut Keeper, last: &mut Option<Enforcement>, mode: Enforcem
     if last.replace(mode) != Some(mode) && !is_first {
         keeper.journal().mode(&mode);
     }
+}
+
+/// Writes the watched ports, or returns when they are to be watched.
+fn begin_watch(keeper: &mut Keeper, config: &Config, modes: Modes) -> Result<Option<Instant>, Error> {
+    let Some(rest) = until_watched(config) else {
+        return watch_ports(keeper.kernel(), config, modes).map(|()| None);
+    };
+    keeper.journal().note(&format!(
+        "The machine has just started: ports are watched in {} seconds, once services have started (SERVED_GRACE); blocks are in \
+         force",
+        rest.as_secs() + 1
+    ));
+    Ok(Some(Instant::now() + rest))
 }
 
 /// Logs the size of the kernel's maps in mebibytes, if it has changed.

@@ -11,7 +11,7 @@ use super::{
     departure, notify,
     session::{Lasting, Session},
     signals::{Asked, Signals},
-    watched_ports::bitmaps,
+    watched_ports::{bitmaps, until_watched},
 };
 use crate::{
     kernel::{self, bitmap},
@@ -89,9 +89,12 @@ pub async fn run(
     Ok(Wait::Stopped)
 }
 
-/// Whether the owner watches the ports of this process.
+/// Whether the owner watches the ports of this process, or will after the machine's boot.
 fn is_watched(options: &Options) -> bool {
     let Options { config, modes, .. } = options;
+    if until_watched(config).is_some() {
+        return true;
+    }
     let wanted = bitmaps(config, *modes);
     let mut wanted = wanted.iter().filter_map(|(watched, ports)| Some((watched, ports.as_ref()?)));
     wanted.all(|(watched, ports)| bitmap::holds(&config.pin_path, *watched, ports.words()).unwrap_or(false))

@@ -1,11 +1,13 @@
 //! The ports that are watched, for each of the kernel's bitmaps.
 
+use std::time::Duration;
+
 use portsentry_common::{classify::Protocol, settings::Answers};
 
 use super::Error;
 use crate::{
     config::{Config, PortSet},
-    kernel::{Kernel, Watched},
+    kernel::{Kernel, Watched, since_boot},
     modes::Modes,
 };
 
@@ -33,6 +35,12 @@ pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
         .all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
     (is_nothing && config.answers == Answers::Off)
         .then_some("no port is watched: the port lists of the selected modes are empty")
+}
+
+/// Returns the time until the ports are watched, unless that is now: after the machine's boot services have yet to start, so that their
+/// clients would be taken for scanners.
+pub fn until_watched(config: &Config) -> Option<Duration> {
+    config.served_grace.checked_sub(since_boot()).filter(|rest| !rest.is_zero())
 }
 
 /// Writes the watched ports of all processes together.

@@ -51,6 +51,12 @@ pub fn slept() -> Duration {
     first.max(second).max(third)
 }
 
+/// Returns how long ago the machine was started, with the time that it has slept.
+#[must_use]
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}
+
 /// Both clocks at one moment. Reading them again for each of a million blocks would take longer than all other
 /// work.
 #[derive(Clone, Copy, Debug)]

@@ -91,7 +91,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "60",
         meaning: "Seconds for which a port is no trap after its last service has gone: packets still \
             reach the network stack, which refuses them. A service can restart without its clients being \
-            taken for scanners. 0 makes the port a trap at once.",
+            taken for scanners. After the machine's boot no port is watched for as long. 0 makes the port a trap at once.",
         set: |c, v, r| {
             put(
                 &mut c.served_grace,

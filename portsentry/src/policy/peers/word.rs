@@ -144,6 +144,16 @@ impl Word {
         }
     }
 
+    /// Returns the same word as one of the fleet's stored state, which is heard at any rate.
+    #[must_use]
+    pub fn into_state(mut self) -> Self {
+        match &mut self {
+            Self::Block { state, .. } | Self::Lift { state, .. } | Self::Allow { state, .. } => *state = true,
+            Self::Beat { .. } => {}
+        }
+        self
+    }
+
     /// Returns the speaker.
     #[must_use]
     pub const fn gateway(&self) -> &Gateway {
