@@ -260,3 +260,33 @@ fn no_frame_is_lost_while_programs_are_replaced() {
     let lost: Vec<u32> = (0..sent).filter(|number| !received.contains(number)).collect();
     assert!(lost.is_empty(), "{} of {sent} are lost: {lost:?}", lost.len());
 }
+
+/// igb refuses a larger MTU while a native program is attached, and a native program while the MTU is larger.
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn a_card_gets_a_larger_mtu_although_the_daemon_started_before() {
+    let lab = Lab::new();
+    let is_native = NATIVE.contains(&driver_line(&lab, "driver").as_str());
+    lab.host.ip(&format!("address flush dev {INTERFACE}"));
+    let daemon = watch(&lab);
+    if is_native {
+        daemon.log().wait_for(&format!("{INTERFACE}: generic XDP, until it is configured"));
+    }
+    for member in [&lab.host, &lab.scanner, &lab.bystander] {
+        member.ip(&format!("link set {INTERFACE} mtu 9000"));
+    }
+    for family in FAMILIES {
+        let (address, length) = (family.host(), family.prefix());
+        lab.host.ip(&format!("address replace {address}/{length} dev {INTERFACE} nodad"));
+    }
+    if is_native {
+        let ends = ["native XDP, now that it is configured", "generic XDP, because the driver reported"];
+        daemon.wait_until("its mode is settled", || ends.iter().any(|line| daemon.log().count(line) > 0));
+        println!(
+            "{:?}",
+            daemon.log().lines().iter().filter(|line| line.contains(" XDP")).collect::<Vec<_>>()
+        );
+    }
+    let talks = talks(&lab);
+    assert_enforced(&lab, &daemon, &talks);
+}
