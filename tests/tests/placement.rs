@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, Lab, Probe, Stream};
+use serde_json::Value;
 
 /// The host's address on its second cable, and others there.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
@@ -27,10 +28,16 @@ fn plug_in(lab: &Lab, words: [&str; 2]) {
     }
     lab.scanner.ip("link set eth1 up");
     // Before it has an address, the host answers no questions for it.
-    let links = lab.host.run("ip", &["-json", "link", "show", "eth1"]);
-    let links: serde_json::Value = serde_json::from_str(&links).expect("JSON");
-    let hardware = links[0]["address"].as_str().expect("an address");
+    let link = shown(lab);
+    let hardware = link["address"].as_str().expect("an address");
     lab.scanner.ip(&format!("neighbour replace {HOST} lladdr {hardware} dev eth1 nud permanent"));
+}
+
+/// Returns what `ip` shows of the host's end.
+fn shown(lab: &Lab) -> Value {
+    let links = lab.host.run("ip", &["-json", "link", "show", "eth1"]);
+    let links: Value = serde_json::from_str(&links).expect("JSON");
+    links[0].clone()
 }
 
 fn set_address(lab: &Lab) {
@@ -153,4 +160,40 @@ fn a_driver_that_refuses_a_native_program_keeps_the_generic_one_and_is_asked_onc
     daemon.log().wait_for("adminalert: eth1: replaced the program of an earlier run");
     assert_eq!([daemon.log().count(REFUSED), daemon.log().count(PROVISIONAL)], [0, 0]);
     assert_eq!(mode(&lab, "eth1"), "xdpgeneric");
+}
+
+/// The kernel refuses a program below a device that has one, so the generic program would be lost.
+#[test]
+fn an_interface_below_another_that_has_a_program_stays_generic() {
+    let lab = Lab::new();
+    plug_in(&lab, ["", ""]);
+    lab.host.ip("link add link eth1 name above type macvlan\nlink set above up");
+    let daemon = lab.portsentry("-stcp -i eth0 -i eth1 -i above").start();
+    daemon.log().wait_for(PROVISIONAL);
+    daemon.log().wait_for("adminalert: above: generic XDP");
+    set_address(&lab);
+    daemon.log().wait_for("adminalert: eth1: generic XDP, because an interface above it has a program, too");
+    assert_eq!(mode(&lab, "eth1"), "xdpgeneric");
+    let _probe = probe(&lab, HONEST);
+    daemon.wait_for_block(HONEST);
+    assert_eq!(daemon.log().count("ERROR"), 0);
+}
+
+#[test]
+fn an_interface_whose_pin_was_removed_is_left_alone() {
+    let lab = Lab::new();
+    plug_in(&lab, ["", ""]);
+    let daemon = lab.portsentry("-stcp -i eth0 -i eth1").start();
+    daemon.log().wait_for(PROVISIONAL);
+    let index = shown(&lab)["ifindex"].to_string();
+    let pin = daemon.setup().path("PIN_PATH").join("links").join(index);
+    std::fs::remove_file(&pin).expect("a pinned link");
+    daemon.wait_until("its program is detached", || mode(&lab, "eth1").is_empty());
+    set_address(&lab);
+    let _probe = probe(&lab, HONEST);
+    // Longer than the time after which an interface is configured.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    daemon.settle();
+    assert_eq!(mode(&lab, "eth1"), "", "enforcement was switched off there");
+    assert_eq!(daemon.log().count("native XDP, now that"), 0);
 }

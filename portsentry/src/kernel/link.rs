@@ -11,7 +11,7 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{Error, Pins, error::os_error, link_detach::detach_now};
+use super::{Error, PinState, Pins, error::os_error, link_detach::detach_now};
 use crate::policy::placement::Placement;
 
 /// The place where the program receives frames.
@@ -98,7 +98,8 @@ pub(super) fn attach(
 }
 
 /// Replaces the provisional program of an interface that has been configured: natively, or else in generic mode again. Between the
-/// two the interface has no program, because the kernel doesn't allow both at the same time.
+/// two the interface has no program, because the kernel doesn't allow both at the same time. The generic one stays if another program
+/// keeps the kernel from attaching any.
 pub(super) fn settle(
     program: &mut Xdp,
     pins: &Pins,
@@ -106,19 +107,39 @@ pub(super) fn settle(
     placement: Placement,
 ) -> Result<Attachment, Error> {
     let (_, index) = interface;
-    pins.unmark_provisional(index)?;
+    if has_program_above(program, index)? {
+        return keep_generic(pins, interface, "because an interface above it has a program, too");
+    }
     end(pins, index)?;
-    attach_anew(program, pins, interface, placement).or_else(|error| {
-        let again = attach_anew(program, pins, interface, Placement::Generic)?;
-        Ok(Attachment { reason: Some(format!("because it can't be native: {error}")), ..again })
-    })
+    let attached = match attach_anew(program, pins, interface, placement) {
+        Ok(attached) => attached,
+        Err(error) => Attachment {
+            reason: Some(format!("because it can't be native: {error}")),
+            ..attach_anew(program, pins, interface, Placement::Generic)?
+        },
+    };
+    // Last, so that no crash leaves it generic for good.
+    pins.unmark_provisional(index)?;
+    Ok(attached)
 }
 
-/// Lets a provisional program stay.
-pub(super) fn keep_generic(pins: &Pins, (name, index): (&str, u32)) -> Result<Attachment, Error> {
+/// Whether a device above the interface has a program, in whatever namespace. The kernel refuses any program below that one. An attempt
+/// to offload the program shows it: other refusals of that have other numbers (`dev_xdp_attach` in `net/core/dev.c`).
+fn has_program_above(program: &mut Xdp, index: u32) -> Result<bool, Error> {
+    match program.attach_to_if_index(index, XdpMode::Hardware) {
+        Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
+        Err(error) => Ok(is(&error, nix::Error::EEXIST)),
+    }
+}
+
+/// Lets a provisional program stay, for this reason.
+pub(super) fn keep_generic(
+    pins: &Pins,
+    (name, index): (&str, u32),
+    reason: &str,
+) -> Result<Attachment, Error> {
     pins.unmark_provisional(index)?;
-    let reason = "because an interface above it has a program, too".to_owned();
-    Ok(Attachment::new(name, Mode::Generic, Some(reason)))
+    Ok(Attachment::new(name, Mode::Generic, Some(reason.to_owned())))
 }
 
 fn attach_anew(
@@ -127,6 +148,11 @@ fn attach_anew(
     (name, index): (&str, u32),
     placement: Placement,
 ) -> Result<Attachment, Error> {
+    // A link that can't be pinned would be detached again, and some drivers interrupt the network each time.
+    if pins.pin_state() != PinState::There {
+        let problem = "the directory of pins was removed or hidden".to_owned();
+        return Err(Error::Pins { path: pins.link(index), problem });
+    }
     let (mode, reason) = match placement {
         Placement::Native => (Mode::Native, None),
         Placement::Generic | Placement::Provisional => (Mode::Generic, None),
@@ -157,7 +183,10 @@ fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Resul
     match program.attach_to_if_index(index, Mode::Generic.flags()) {
         // The pinned link was no longer attached.
         Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
-        Err(error) if is(&error, nix::Error::EEXIST) => end(pins, index).map(|()| true),
+        Err(error) if is(&error, nix::Error::EEXIST) => {
+            pins.unmark_provisional(index)?;
+            end(pins, index).map(|()| true)
+        }
         Err(error) if is(&error, nix::Error::EBUSY) => Ok(false),
         Err(error) => Err(failure(name, Mode::Generic, error)),
     }
@@ -170,13 +199,17 @@ fn end(pins: &Pins, index: u32) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::Pins { path, problem: error.to_string() })
         }
-        _ => detach(pins, index),
+        _ => unpin(pins, index),
     }
 }
 
 /// Detaches from the interface with this index, if a link is pinned for it.
 pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
     pins.unmark_provisional(index)?;
+    unpin(pins, index)
+}
+
+fn unpin(pins: &Pins, index: u32) -> Result<(), Error> {
     match std::fs::remove_file(pins.link(index)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::Pins { path: pins.link(index), problem: error.to_string() })

@@ -16,8 +16,8 @@ use portsentry_common::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, LearnedPorts,
-    Networks, Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants,
-    counters,
+    Networks, PinState, Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound,
+    constants, counters,
     gate::{self, Gate},
     heartbeat,
     inherit::Found,
@@ -95,9 +95,15 @@ impl Kernel {
         self.pins.provisional(index).exists()
     }
 
-    /// Lets such a program stay as it is.
-    pub fn keep_generic(&mut self, interface: (&str, u32)) -> Result<Attachment, Error> {
-        link::keep_generic(&self.pins, interface)
+    /// Whether a link to the interface with this index is pinned.
+    #[must_use]
+    pub fn is_pinned(&self, index: u32) -> bool {
+        self.pins.pin_state() == PinState::There && self.pins.link(index).exists()
+    }
+
+    /// Lets such a program stay as it is, for this reason.
+    pub fn keep_generic(&mut self, interface: (&str, u32), reason: &str) -> Result<Attachment, Error> {
+        link::keep_generic(&self.pins, interface, reason)
     }
 
     /// Replaces such a program by one that stays. For a moment the interface has none.

@@ -96,15 +96,6 @@ pub fn is_reachable(link: &Link, links: &BTreeMap<u32, Link>) -> bool {
     Stack { links, with_loopback: false }.is_addressed(link, 0)
 }
 
-/// Returns the interfaces directly above one, such as its VLANs and its master.
-pub fn uppers<'a>(link: &'a Link, links: &'a BTreeMap<u32, Link>) -> impl Iterator<Item = &'a Link> {
-    let is_above = |above: &&Link| {
-        let is_on = above.lower == Some(link.index) && !above.is_lower_elsewhere && !above.is("veth");
-        is_on || link.master == Some(above.index)
-    };
-    links.values().filter(is_above)
-}
-
 /// Stacked interfaces.
 struct Stack<'a> {
     links: &'a BTreeMap<u32, Link>,

@@ -16,8 +16,11 @@ use crate::{
 
 /// How long an interface must have been configured, with the same MTU: scripts that run after the address is set may set the MTU.
 pub const SETTLED: Duration = Duration::from_secs(5);
-/// How long an interface must have had a carrier without getting an address: as one that only mirrors another's packets.
-pub const CONNECTED: Duration = Duration::from_secs(30);
+/// How long an interface must have had a carrier without getting an address: as one that only mirrors another's packets. Far longer than a
+/// switch with spanning tree keeps a port from forwarding.
+pub const CONNECTED: Duration = Duration::from_mins(5);
+/// Time after the machine's boot within which an address may come from an initramfs, and the MTU is yet to be set.
+pub const BOOTING: Duration = Duration::from_mins(3);
 
 /// How the program is to be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,7 @@ impl Readiness {
         if self.configured.is_some() {
             "now that it is configured"
         } else {
-            "because it has been connected for 30 seconds without an address"
+            "because it has been connected for five minutes without an address"
         }
     }
 }

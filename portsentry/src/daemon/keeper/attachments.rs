@@ -12,7 +12,7 @@ use crate::{
     host::{Link, Name},
     kernel::{self, Attachment, Kept, Kernel},
     policy::{
-        interfaces::{LeftOut, choose, described, missing, uppers},
+        interfaces::{LeftOut, choose, described, missing},
         trouble::{News, Troubles},
     },
     sink::Log,
@@ -160,7 +160,7 @@ impl Attachments {
                 }
             }
         }
-        self.settle(kernel, journal, (&wanted, links));
+        self.settle(kernel, journal, &wanted);
         for name in &self.missing {
             journal.note(&format!("{name}: not there; it is watched as soon as it comes"));
         }
@@ -197,7 +197,7 @@ impl Attachments {
                 Err(error) => self.refuse(journal, link, &error),
             }
         }
-        self.settle(kernel, journal, (&wanted, links));
+        self.settle(kernel, journal, &wanted);
     }
 
     /// Whether interfaces that refused are due for a retry, or others for a native program.
@@ -277,24 +277,19 @@ impl Attachments {
         Ok(attachment)
     }
 
-    /// Replaces the programs of interfaces that have been configured since.
-    fn settle(
-        &mut self,
-        kernel: &mut Kernel,
-        journal: &mut Log,
-        (wanted, links): (&[&Link], &BTreeMap<u32, Link>),
-    ) {
+    /// Replaces the program of an interface that has been configured since: one at a time, because some drivers interrupt the network, and
+    /// the daemon has other work in between.
+    fn settle(&mut self, kernel: &mut Kernel, journal: &mut Log, wanted: &[&Link]) {
         self.settling.retain(|index| self.attached.contains_key(&index));
-        for link in wanted {
-            let has_program = |above: &Link| above.xdp.is_some() || self.attached.contains_key(&above.index);
-            let has_program_above = uppers(link, links).any(has_program);
-            match self.settling.settle(kernel, link, has_program_above) {
-                None => {}
-                Some(Ok(attachment)) => journal.note(&attachment),
-                Some(Err(error)) => {
-                    self.attached.remove(&link.index);
-                    self.refuse(journal, link, &error);
-                }
+        let settled = wanted.iter().find_map(|link| Some((link, self.settling.settle(kernel, link)?)));
+        match settled {
+            None => {}
+            Some((_, Ok(attachment))) => journal.note(&attachment),
+            // The generic program is still there.
+            Some((link, Err(error))) if kernel.is_pinned(link.index) => journal.error(&error),
+            Some((link, Err(error))) => {
+                self.attached.remove(&link.index);
+                self.refuse(journal, link, &error);
             }
         }
     }

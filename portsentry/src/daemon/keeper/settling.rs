@@ -9,8 +9,8 @@ use std::{
 use crate::{
     config::{Config, XdpMode},
     host::Link,
-    kernel::{self, Attachment, Ethtool, Kernel, forgets_programs},
-    policy::placement::{Facts, Placement, Readiness, place},
+    kernel::{self, Attachment, Ethtool, Kernel, forgets_programs, since_boot},
+    policy::placement::{BOOTING, Facts, Placement, Readiness, place},
 };
 
 /// What decides about the mode on each interface.
@@ -38,9 +38,9 @@ impl Settling {
     pub(super) fn begin(&mut self, kernel: &Kernel, wanted: &[&Link], links: &BTreeMap<u32, Link>) {
         let now = Instant::now();
         self.readiness.extend(wanted.iter().map(|link| {
-            // It may have been configured only after an earlier session attached the program.
-            let is_new = kernel.is_provisional(link.index);
-            let readiness = if is_new {
+            // It may have been configured only after an earlier session attached the program, or in part before the first one of a boot.
+            let is_first = !kernel.is_pinned(link.index) && since_boot() < BOOTING;
+            let readiness = if is_first || kernel.is_provisional(link.index) {
                 Readiness::default().after(link, links, now)
             } else {
                 Readiness::of_old(link, links, now)
@@ -88,20 +88,25 @@ impl Settling {
         &mut self,
         kernel: &mut Kernel,
         link: &Link,
-        has_program_above: bool,
     ) -> Option<Result<Attachment, kernel::Error>> {
         if !self.provisional.contains(&link.index) {
             return None;
         }
-        let (Placement::Auto | Placement::Native, _) = self.place(link) else { return None };
+        let (placement, reason) = self.place(link);
+        if placement == Placement::Provisional {
+            return None;
+        }
         self.provisional.remove(&link.index);
+        // Whoever removes pins switches enforcement off. Hidden ones come back with a new session.
+        if !kernel.is_pinned(link.index) {
+            return None;
+        }
         let readiness = self.readiness.get(&link.index).copied().unwrap_or_default();
-        let name = link.name.to_string();
-        // The kernel would refuse a program below another one, the generic one, too, once it is detached.
-        let settled = if has_program_above {
-            kernel.keep_generic((&name, link.index))
+        let interface = (&*link.name.to_string(), link.index);
+        let settled = if placement == Placement::Generic {
+            kernel.keep_generic(interface, reason.unwrap_or("as XDP_MODE says"))
         } else {
-            kernel.settle((&name, link.index), self.place(link).0)
+            kernel.settle(interface, placement)
         };
         Some(settled.map(|attachment| Attachment {
             reason: attachment.reason.or_else(|| Some(readiness.reason().into())),
