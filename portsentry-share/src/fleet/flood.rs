@@ -1,6 +1,6 @@
 //! Bounds the messages of a gateway that floods: they would delay those of others, which stand behind them in the same connection.
 //! Each subscription has a number of messages after which the server itself ends it, so that no more of them are on their way. It
-//! is renewed before that, or a while later if there were too many in a second. The fleet's state still has the gateway's words.
+//! is renewed before that, or a while later if there were too many in too short a time. The fleet's state still has the gateway's words.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,11 +11,10 @@ use tokio::time::Instant;
 
 /// Multiple of the rate of news from which on a gateway floods. It repeats its news, and sends several seconds' at once.
 const EXCESS: u32 = 20;
-/// Number of messages per second that are never a flood.
+/// Number of messages at a time that are never a flood.
 const LEAST: u32 = 2000;
-/// Time until the subscription begins again.
-const PAUSE: Duration = Duration::from_secs(5);
-const SECOND: Duration = Duration::from_secs(1);
+/// Minimum time from one subscription to the next one. A busy machine takes a second for a flood's messages that arrived within a moment.
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// A connection, and the position of a subscription in it.
 pub type Place = (usize, u64);
@@ -71,10 +70,11 @@ impl Floods {
         if *count != self.limit {
             return Due::Nothing;
         }
-        if now.duration_since(*since) >= SECOND {
+        let next = *since + INTERVAL;
+        if now >= next {
             return Due::Renewal;
         }
-        self.paused.insert(place, now + PAUSE);
+        self.paused.insert(place, next);
         Due::Pause
     }
 
@@ -116,11 +116,17 @@ mod tests {
         {
             assert_eq!(floods.count(place, begun), Due::Nothing, "{why}");
         }
-        assert_eq!(floods.due(begun + PAUSE / 2), []);
-        assert_eq!(floods.due(begun + PAUSE), [(0, 2)]);
-        assert_eq!(floods.due(begun + PAUSE), [(0, 2)], "until it is renewed");
-        assert_eq!(floods.renew((0, 2), begun + PAUSE), (0, 1));
-        assert_eq!(floods.due(begun + PAUSE), []);
+        assert_eq!(floods.due(begun + INTERVAL / 2), []);
+        // The machine is busy.
+        for number in 1..=LEAST {
+            let due = floods.count((0, 4), begun + INTERVAL * 4 / 5);
+            assert_eq!(due, if number == LEAST { Due::Pause } else { Due::Nothing });
+        }
+        assert_eq!(floods.renew((0, 4), begun + INTERVAL * 4 / 5), (0, 1));
+        assert_eq!(floods.due(begun + INTERVAL), [(0, 2)]);
+        assert_eq!(floods.due(begun + INTERVAL), [(0, 2)], "until it is renewed");
+        assert_eq!(floods.renew((0, 2), begun + INTERVAL), (0, 1));
+        assert_eq!(floods.due(begun + INTERVAL), []);
         assert_eq!(floods.most(), 2500);
     }
 
@@ -130,12 +136,12 @@ mod tests {
         let begun = Instant::now();
         for renewals in 0..3 {
             for number in 1..=LEAST {
-                let due = floods
-                    .count((0, 2), begun + 2 * SECOND * u32::from(number == LEAST) + 9 * SECOND * renewals);
+                let last = if number == LEAST { INTERVAL } else { Duration::ZERO };
+                let due = floods.count((0, 2), begun + last + 2 * INTERVAL * renewals);
                 assert_eq!(due, if number == LEAST { Due::Renewal } else { Due::Nothing });
             }
             let expected = (u64::from(renewals), u64::from(renewals) + 1);
-            assert_eq!(floods.renew((0, 2), begun + 9 * SECOND * (renewals + 1)), expected);
+            assert_eq!(floods.renew((0, 2), begun + 2 * INTERVAL * (renewals + 1)), expected);
         }
         floods.postpone((0, 2), begun);
         floods.forget(1);

@@ -52,8 +52,10 @@ impl Fleet {
     fn speak(&self, gateway: usize, frames: &str, times: &str) -> String {
         let input = self.files.path().join(format!("frames-{gateway}"));
         std::fs::write(&input, frames).expect("a file");
-        let mut command = self.namespace(gateway).command("/usr/bin/python3");
-        command.args(["-c", SCRIPT, &server_address(0)]).arg(self.directory(gateway)).arg(times);
+        // It has a machine of its own.
+        let mut command = self.namespace(gateway).command("nice");
+        command.args(["-n", "19", "/usr/bin/python3", "-c", SCRIPT, &server_address(0)]);
+        command.arg(self.directory(gateway)).arg(times);
         let input = std::fs::File::open(input).expect("a file");
         let Output { status, stdout, stderr } = command.stdin(input).output().expect("python3");
         assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
