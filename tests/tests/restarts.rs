@@ -200,11 +200,7 @@ fn a_blocked_source_passes_once_the_daemon_is_long_dead() {
     // Long enough for the first looks on an emulated processor.
     let setup = lab.portsentry("-stcp").with("OPEN_AFTER", "20");
     let daemon = setup.start();
-    let sources = FAMILIES.map(|family| lab.source(family));
-    for source in sources {
-        lab.nmap(source, "-sS -p 11");
-        daemon.wait_for_block(source);
-    }
+    let sources = FAMILIES.map(|family| daemon.block_source(family));
     daemon.kill();
     for source in sources {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through at once");
@@ -232,11 +228,7 @@ fn after_a_boot_blocks_hold_at_once_and_ports_are_watched_later() {
     let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();
-    let sources = FAMILIES.map(|family| lab.source(family));
-    for source in sources {
-        let _probe = probe(&lab, source);
-        daemon.wait_for_block(source);
-    }
+    let sources = FAMILIES.map(|family| daemon.block_source(family));
     assert_eq!(daemon.terminate().code, Some(0));
     // A boot leaves the files, and no map.
     assert_eq!(setup.say("down").code, 0);

@@ -132,7 +132,7 @@ impl Peer {
             }
             // An ended run stores nothing more, and its numbers mean nothing now.
             self.unstored = if before.0 == beat.run {
-                self.unstored.split_off(&(beat.stored + 1))
+                self.unstored.split_off(&beat.stored.saturating_add(1))
             } else {
                 BTreeMap::new()
             };
@@ -223,7 +223,7 @@ impl Peer {
 
     fn end(&mut self, (connection, next, is_whole): Read) {
         let Some((_, known)) = self.reading.take() else { return };
-        // What was wanted meanwhile is newer.
+        // A beat that arrived during this reading says more than the one before it.
         let known = self.wanted.and_then(|(_, newer)| newer).or(known);
         if connection == self.told {
             self.next = next;

@@ -42,9 +42,7 @@ impl Seen {
         if !self.is_current(run) || number <= self.low || !self.above.insert(number) {
             return None;
         }
-        while self.above.remove(&(self.low + 1)) {
-            self.low += 1;
-        }
+        self.advance();
         if self.above.len() > REMEMBERED {
             self.above.pop_last();
         }
@@ -63,10 +61,9 @@ impl Seen {
     pub fn know(&mut self, run: u64, number: u64) {
         if self.run == Some(run) && number > self.low {
             self.low = number;
-            self.above = self.above.split_off(&(number + 1));
-            while self.above.remove(&(self.low + 1)) {
-                self.low += 1;
-            }
+            self.above = self.above.split_off(&number);
+            self.above.remove(&number);
+            self.advance();
         }
     }
 
@@ -75,6 +72,13 @@ impl Seen {
         let last = self.above.last().copied().unwrap_or_default();
         self.forgotten = self.forgotten.max(self.low).max(last);
         (self.low, self.above) = (0, BTreeSet::new());
+    }
+
+    /// Raises `low` to the last of the numbers that follow it without a gap.
+    fn advance(&mut self) {
+        while let Some(next) = self.low.checked_add(1).filter(|next| self.above.remove(next)) {
+            self.low = next;
+        }
     }
 
     /// Whether a run is the current one. A run that was unknown becomes it.
@@ -129,6 +133,15 @@ mod tests {
         assert_eq!(seen.missing(&beat(5, 2, 2)), Some(2));
         seen.know(7, 99);
         assert_eq!(seen.missing(&beat(5, 2, 2)), Some(2), "another run's numbers");
+    }
+
+    #[test]
+    fn the_largest_number_harms_nothing() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.take(7, u64::MAX), Some(Arrival::First));
+        assert_eq!(seen.missing(&beat(7, u64::MAX, u64::MAX)), Some(u64::MAX));
+        seen.know(7, u64::MAX);
+        assert_eq!([1, u64::MAX].map(|number| seen.take(7, number)), [None; 2]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Begin {
         matches!(self, Self::Start | Self::Succeed)
     }
 
-    /// Logs what has to be logged before anything may fail.
+    /// Logs the beginning of the session, before any step that may fail.
     pub fn open(&self, journal: &mut Log, config: &Config, modes: Modes) {
         match self {
             Self::Start | Self::Succeed => journal.starting(config, modes),

@@ -82,7 +82,7 @@ pub struct Known {
 struct SwitchedOff(Option<Instant>);
 
 impl SwitchedOff {
-    /// Whether the system's settings have changed from `known` to what they are `now`, for good.
+    /// Whether the system's settings differ from `known`. Forwarding that is off differs only after a while.
     fn differ(&mut self, known: System, system: System, now: Instant) -> bool {
         let is_off = known.forwards && !system.forwards;
         self.0 = self.0.filter(|_| is_off).or(is_off.then_some(now));

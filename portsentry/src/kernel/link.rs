@@ -88,7 +88,7 @@ pub(super) fn attach(
     if take_over(program, pins, index)? {
         return Ok(Attachment { interface: name.to_owned(), mode: None, was_native, reason: None });
     }
-    // Marked before it is attached, so that no crash leaves it generic for good.
+    // The mark comes first: after a crash in between, the next start would otherwise take the program for one that stays.
     if placement == Placement::Provisional {
         pins.mark_provisional(index)?;
     } else {
@@ -118,7 +118,7 @@ pub(super) fn settle(
             ..attach_anew(program, pins, interface, Placement::Generic)?
         },
     };
-    // Last, so that no crash leaves it generic for good.
+    // The mark goes last: after a crash before this line, the next start makes the program native.
     pins.unmark_provisional(index)?;
     Ok(attached)
 }

@@ -97,7 +97,7 @@ impl Settling {
             return None;
         }
         self.provisional.remove(&link.index);
-        // Whoever removes pins switches enforcement off. Hidden ones come back with a new session.
+        // Removing a pin switches enforcement off on this interface. If the pins are hidden, a new session begins once they are back.
         if !kernel.is_pinned(link.index) {
             return None;
         }

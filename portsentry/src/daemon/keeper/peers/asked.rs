@@ -73,7 +73,7 @@ impl Keeper {
         let unknown = || Refusal::new(Code::Refused, format!("gateway {gateway} has said nothing so far"));
         let changed = self.settle(concerned.ok_or_else(unknown)?);
         if action == PeerAction::Release {
-            // What it said meanwhile was ignored.
+            // Its words were ignored while it was held.
             self.outside.fleet.note_refusal(&gateway, true);
         }
         let done = match action {
