@@ -1,6 +1,6 @@
 //! Another gateway: carries its words to the daemon, and reads its part of the state when words are missing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use portsentry::policy::peers::{Gateway, Said, Word};
 use tokio::{
@@ -35,9 +35,6 @@ const LATER: Duration = Duration::from_mins(1);
 /// Interval of further readings of the whole state because the daemon hasn't heard some of it: it bounds the words of a minute.
 const ANEW: Duration = Duration::from_secs(61);
 
-/// Maximum number of news that are remembered until the state has them.
-const UNSTORED: usize = 256;
-
 /// What a reading leaves: the connection to the daemon, the next sequence number, and whether all before it has been read that there is.
 type Read = (u64, u64, bool);
 /// What is known after a reading: all words of a run of the peer's companion up to a number, if it has read the state up to a
@@ -56,9 +53,7 @@ pub struct Peer {
     links: Arc<Links>,
     daemon: Daemon,
     seen: Seen,
-    /// News by number that the state lacks, according to the last beat: a new daemon can't read them there.
-    unstored: BTreeMap<u64, Vec<Word>>,
-    /// Run and clock of the last beat.
+    /// Clock of the last beat.
     beat: (u64, u64),
     /// Connection to the daemon that has been told everything before `next`.
     told: u64,
@@ -85,7 +80,6 @@ impl Peer {
             links,
             daemon,
             seen: Seen::default(),
-            unstored: BTreeMap::new(),
             beat: (0, 0),
             told: 0,
             next: 1,
@@ -126,16 +120,9 @@ impl Peer {
         let is_beat = (message.subscription - wire::FIRST) % 2 == 1;
         if is_beat {
             let Ok(beat) = serde_json::from_slice::<wire::Beat>(&message.payload) else { return };
-            let before = std::mem::replace(&mut self.beat, (beat.run, beat.clock));
-            if before == (beat.run, beat.clock) {
+            if std::mem::replace(&mut self.beat, (beat.run, beat.clock)) == (beat.run, beat.clock) {
                 return;
             }
-            // An ended run stores nothing more, and its numbers mean nothing now.
-            self.unstored = if before.0 == beat.run {
-                self.unstored.split_off(&beat.stored.saturating_add(1))
-            } else {
-                BTreeMap::new()
-            };
             if let Some(number) = self.seen.missing(&beat) {
                 let known = Known { run: beat.run, number, sequence: beat.sequence };
                 self.want(Duration::ZERO, Some(known));
@@ -146,17 +133,10 @@ impl Peer {
         } else if let Some(news) = wire::read_news(&self.gateway, &message.payload)
             && let Some(arrival) = self.seen.take(news.run, news.number)
         {
-            // Many may be repeated at a time, which isn't a flood.
-            let words: Vec<Word> = match arrival {
-                Arrival::First => news.words,
-                Arrival::Again => news.words.into_iter().map(Word::into_state).collect(),
-            };
-            for word in &words {
-                self.say(connection, word).await;
-            }
-            self.unstored.insert(news.number, words);
-            if self.unstored.len() > UNSTORED {
-                self.unstored.pop_first();
+            for word in news.words {
+                // Many may be repeated at a time, which isn't a flood.
+                let word = if arrival == Arrival::Again { word.into_state() } else { word };
+                self.say(connection, &word).await;
             }
         }
     }
@@ -201,20 +181,15 @@ impl Peer {
         }
         let known = self.wanted.take_if(|(due, _)| *due <= now).and_then(|(_, known)| known);
         let is_anew = self.anew.take_if(|due| *due <= now).is_some();
-        let mut unstored = Vec::new();
         if self.told != connection {
             (self.told, self.next, self.anew) = (connection, 1, None);
             self.seen.forget();
-            unstored = self.unstored.values().flatten().cloned().map(Word::into_state).collect();
         } else if is_anew {
             (self.next, self.repeated) = (1, Some(Instant::now()));
         }
         let (gateway, links, daemon, next) =
             (self.gateway.clone(), Arc::clone(&self.links), self.daemon.clone(), self.next);
         let task = tokio::spawn(async move {
-            for word in &unstored {
-                daemon.say(connection, word).await;
-            }
             let (next, is_whole) = read(&gateway, &links, &daemon, connection, next).await;
             (connection, next, is_whole)
         });
