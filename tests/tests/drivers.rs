@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs, iter,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -15,7 +15,8 @@ use nix::sys::{
     signal::Signal,
     socket::{setsockopt, sockopt::RcvBufForce},
 };
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk, Wire, segment, syn};
+use serde_json::Value;
 
 /// Drivers that run an XDP program themselves and keep it.
 const NATIVE: [&str; 2] = ["igb", "virtio_net"];
@@ -201,6 +202,56 @@ fn answers_to_challenges_carry_the_tag() {
     });
 }
 
+/// Returns how many packets the host's card says it has received.
+fn received(lab: &Lab) -> u64 {
+    let said = lab.host.run("ip", &["-json", "-statistics", "link", "show", INTERFACE]);
+    let links: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    links[0]["stats64"]["rx"]["packets"].as_u64().unwrap_or_else(|| panic!("no count in {said}"))
+}
+
+/// Returns the frames that an open wire has received since.
+fn captured(wire: &Wire) -> Vec<Vec<u8>> {
+    iter::from_fn(|| wire.receive(Duration::ZERO)).collect()
+}
+
+#[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
+#[test]
+fn the_card_a_capture_at_the_other_end_and_the_daemon_count_the_same() {
+    const ROUNDS: u64 = 40;
+    const FRAMES: u64 = 25;
+    let lab = Lab::new();
+    let daemon = watch(&lab);
+    for family in FAMILIES {
+        let source = lab.source(family);
+        daemon.wait_until(&format!("{source} proves itself"), || {
+            lab.nmap(source, &format!("-sT -p {TRAP}"));
+            daemon.blocked().contains(&source)
+        });
+        let captures = [Wire::open(&lab.scanner), Wire::open(&lab.bystander)];
+        let [card, dropped] = [received(&lab), daemon.counter("dropped")];
+        let frame = syn(SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), SERVICE));
+        let mouth = Wire::mouth(&lab.scanner);
+        for round in 1..=ROUNDS {
+            (0..FRAMES).for_each(|_| mouth.send_frame(&frame));
+            daemon.wait_until("the kernel program drops them", || {
+                daemon.counter("dropped") >= dropped + round * FRAMES
+            });
+        }
+        // Some drivers ask the card for its counts every two seconds.
+        daemon.wait_until("the card counts them", || received(&lab) >= card + ROUNDS * FRAMES);
+        let [scanner, bystander] = captures.each_ref().map(captured);
+        let (of_source, others): (Vec<_>, Vec<_>) =
+            scanner.iter().partition(|frame| segment(frame).is_some_and(|it| it.source.ip() == source));
+        let to_source = |frame: &&&Vec<u8>| segment(frame).is_some_and(|it| it.destination.ip() == source);
+        let answers = others.iter().filter(to_source).count();
+        let [sent, others] = [of_source.len(), others.len() + bystander.len()].map(|it| it as u64);
+        let [card, dropped] = [received(&lab) - card, daemon.counter("dropped") - dropped];
+        println!("{sent} sent, {dropped} dropped, {card} received by the card, {others} other frames");
+        assert_eq!((sent, answers), (dropped, 0), "those dropped are those sent, and none is answered");
+        assert!((sent..=sent + others).contains(&card), "{card} of {sent} and at most {others} others");
+    }
+}
+
 /// Ends the sender, also if the test fails.
 struct End<'a>(&'a AtomicBool);
 
@@ -210,11 +261,11 @@ impl Drop for End<'_> {
     }
 }
 
-/// Datagrams of an honest client, each with its number.
+/// Datagrams of an honest client, each with its number. `REPLACEMENTS` sets how often the program is replaced.
 #[ignore = "needs emulated cards: `cargo xtask vm --drivers` runs it"]
 #[test]
 fn no_frame_is_lost_while_programs_are_replaced() {
-    const REPLACEMENTS: usize = 20;
+    let replacements = env::var("REPLACEMENTS").map_or(20, |text| text.parse().expect("a number"));
     let lab = Lab::new();
     let daemon = watch(&lab);
     let at = SocketAddr::new(Family::V4.host(), SERVICE);
@@ -247,7 +298,7 @@ fn no_frame_is_lost_while_programs_are_replaced() {
             numbers
         });
         let end = End(&is_over);
-        for round in 1..=REPLACEMENTS {
+        for round in 1..=replacements {
             daemon.signal(Signal::SIGHUP);
             daemon.wait_until("its program is replaced", || {
                 daemon.log().count("Configuration reloaded") == round
@@ -256,7 +307,7 @@ fn no_frame_is_lost_while_programs_are_replaced() {
         drop(end);
         (sending.join().expect("a number"), receiving.join().expect("numbers"))
     });
-    println!("{REPLACEMENTS} replacements: {sent} datagrams");
+    println!("{replacements} replacements: {sent} datagrams");
     let lost: Vec<u32> = (0..sent).filter(|number| !received.contains(number)).collect();
     assert!(lost.is_empty(), "{} of {sent} are lost: {lost:?}", lost.len());
 }

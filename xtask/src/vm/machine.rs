@@ -26,8 +26,8 @@ const KERNEL: &str = "panic=-1 quiet mitigations=off";
 /// Options of the kernel under systemd: the cards keep the kernel's names.
 const KERNEL_UNDER_SYSTEMD: &str = "net.ifnames=0 systemd.show_status=false";
 
-/// The environment's variable with the time that tests of stacks take.
-const USE_TIME: &str = "STACK_SECONDS";
+/// Variables of the environment that tests in the machine read, too.
+const VARIABLES: [&str; 2] = ["REPLACEMENTS", "STACK_SECONDS"];
 
 /// How often a machine boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +130,10 @@ impl Machine {
             Boots::Again => options.extend([" ", KERNEL_UNDER_SYSTEMD]),
         }
         // The kernel hands what it doesn't know over to its first process, in the environment.
-        if let Ok(seconds) = env::var(USE_TIME) {
-            options.extend([" ", USE_TIME, "=", &seconds]);
+        for variable in VARIABLES {
+            if let Ok(value) = env::var(variable) {
+                options.extend([" ", variable, "=", &value]);
+            }
         }
         qemu.arg("-append").arg(options);
         if let Some(model) = self.cards {
