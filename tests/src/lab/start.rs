@@ -5,9 +5,14 @@ use std::process::Command;
 use super::{Daemon, Ended, Portsentry};
 
 impl<'lab> Portsentry<'lab> {
-    /// Writes the files, starts the daemon, and waits until it is ready.
+    /// Writes the files, starts the daemon, and waits until it is ready: on an emulated machine that has just started, until
+    /// ports are watched (`SERVED_GRACE`).
     pub fn start(&self) -> Daemon<'lab> {
-        self.start_in(|command| command)
+        let daemon = self.start_in(|command| command);
+        if daemon.log().count("The machine has just started") > 0 {
+            daemon.log().wait_for("Ports are watched now");
+        }
+        daemon
     }
 
     /// Starts the daemon like [`Portsentry::start`], with its command changed by `wrap`.
