@@ -52,6 +52,7 @@ mod test_run;
 mod traffic;
 mod trap;
 mod watched;
+mod xdp_features;
 
 pub use accept::describe_fence;
 pub use blocked::Blocked;

@@ -11,7 +11,7 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{Error, PinState, Pins, error::os_error, link_detach::detach_now};
+use super::{Error, PinState, Pins, error::os_error, link_detach::detach_now, xdp_features::runs_programs};
 use crate::policy::placement::Placement;
 
 /// The place where the program receives frames.
@@ -98,8 +98,8 @@ pub(super) fn attach(
 }
 
 /// Replaces the provisional program of an interface that has been configured: natively, or else in generic mode again. Between the
-/// two the interface has no program, because the kernel doesn't allow both at the same time. The generic one stays if another program
-/// keeps the kernel from attaching any.
+/// two the interface has no program, because the kernel doesn't allow both at the same time. The generic one stays if it is known
+/// beforehand that the interface can't have a native one.
 pub(super) fn settle(
     program: &mut Xdp,
     pins: &Pins,
@@ -107,8 +107,14 @@ pub(super) fn settle(
     placement: Placement,
 ) -> Result<Attachment, Error> {
     let (_, index) = interface;
-    if has_program_above(program, index)? {
+    let refusal = refusal_to_offload(program, index)?;
+    let was = |number| refusal.as_ref().is_some_and(|error| is(error, number));
+    if was(nix::Error::EEXIST) {
         return keep_generic(pins, interface, "because an interface above it has a program, too");
+    }
+    // Without an XDP operation of the driver, the kernel refuses so; but some drivers that have one do, too.
+    if was(nix::Error::EOPNOTSUPP) && runs_programs(index) == Some(false) {
+        return keep_generic(pins, interface, "because its driver doesn't run XDP programs");
     }
     end(pins, index)?;
     let attached = match attach_anew(program, pins, interface, placement) {
@@ -123,12 +129,13 @@ pub(super) fn settle(
     Ok(attached)
 }
 
-/// Whether a device above the interface has a program, in whatever namespace. The kernel refuses any program below that one. An attempt
-/// to offload the program shows it: other refusals of that have other numbers (`dev_xdp_attach` in `net/core/dev.c`).
-fn has_program_above(program: &mut Xdp, index: u32) -> Result<bool, Error> {
+/// Tries to offload the program to the card, which changes nothing if that is refused. Returns the refusal, which tells why the
+/// interface can't have a native program: a device above it has one, in whatever namespace (`EEXIST`), or perhaps its driver runs none
+/// (`dev_xdp_attach` in `net/core/dev.c`).
+fn refusal_to_offload(program: &mut Xdp, index: u32) -> Result<Option<ProgramError>, Error> {
     match program.attach_to_if_index(index, XdpMode::Hardware) {
-        Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
-        Err(error) => Ok(is(&error, nix::Error::EEXIST)),
+        Ok(attempt) => program.detach(attempt).map(|()| None).map_err(Error::from),
+        Err(error) => Ok(Some(error)),
     }
 }
 
