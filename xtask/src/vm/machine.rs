@@ -27,7 +27,7 @@ const KERNEL: &str = "panic=-1 quiet mitigations=off";
 const KERNEL_UNDER_SYSTEMD: &str = "net.ifnames=0 systemd.show_status=false";
 
 /// Variables of the environment that tests in the machine read, too.
-const VARIABLES: [&str; 2] = ["REPLACEMENTS", "STACK_SECONDS"];
+const VARIABLES: [&str; 3] = ["REPLACEMENTS", "RUST_TEST_THREADS", "STACK_SECONDS"];
 
 /// How often a machine boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Machine {
             (false, false) => ["tcg,thread=single", "max"],
         };
         let console = if is_arm { "ttyAMA0" } else { "ttyS0" };
-        qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "1024"]);
+        qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2", "-m", "2048"]);
         qemu.args(is_arm.then_some(["-machine", "virt"]).iter().flatten());
         qemu.args(["-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
