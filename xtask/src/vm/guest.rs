@@ -65,11 +65,12 @@ pub(super) const RUNS_UNDER_SYSTEMD: [&str; 10] = [
     "--ignored booted::with_a_root_that_is_read_only",
 ];
 /// Programs of the host system that the tests run.
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
     "ip",
     "tc",
     "bridge",
     "nsenter",
+    "unshare",
     "bpftool",
     "ethtool",
     "nmap",
