@@ -56,7 +56,7 @@ impl Model {
 
     /// Whether this machine's qemu may be too old for the model.
     pub(super) fn needs_newer_qemu(self) -> bool {
-        matches!(self, Self::Igb | Self::Vmxnet3)
+        self == Self::Igb
     }
 
     /// Returns the command that runs a program in a network namespace with the cards' other ends, if they aren't in qemu.
