@@ -236,7 +236,8 @@ fn after_a_boot_blocks_hold_at_once_and_ports_are_watched_later() {
     let uptime: u64 = uptime.split('.').next().and_then(|text| text.parse().ok()).expect("seconds");
     let grace: u64 = 60;
     let offset = (uptime + REST).checked_sub(grace).expect("a machine that has been up for a minute");
-    let boot = format!("exec unshare --time --boottime -{offset} \"$@\"");
+    // BusyBox's shell has an `unshare` of its own.
+    let boot = format!("exec /usr/bin/unshare --time --boottime -{offset} \"$@\"");
     let daemon = setup.with("SERVED_GRACE", &grace.to_string()).start_in(by_way_of(&boot));
     let begun = Instant::now();
     daemon.log().wait_for("The machine has just started: ports are watched in ");

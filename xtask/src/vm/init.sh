@@ -28,11 +28,13 @@ run() {
     fi
     # An emulated processor is slow, and cards are there once.
     export RUST_TEST_THREADS="${RUST_TEST_THREADS:-1}"
+    result=0
     while read -r arguments; do
         echo "vm: $arguments"
         # shellcheck disable=SC2086
-        /portsentry/debug/deps/tests $arguments </dev/null || return
+        /portsentry/debug/deps/tests $arguments </dev/null || result=1
     done </portsentry/runs
+    return $result
 }
 
 if prepare && cd /tmp && echo "vm: $(uname -srv)" && run; then
