@@ -63,7 +63,8 @@ fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
 
 fn assert_counted(arrived: u64, counted: u64) {
     assert!(arrived > 10_000, "{arrived} is no flood");
-    assert!(counted <= arrived && arrived - counted <= STRAY, "{counted} of {arrived} were counted");
+    // Some may have arrived between the two counts.
+    assert!(counted.abs_diff(arrived) <= STRAY, "{counted} of {arrived} were counted");
 }
 
 /// Returns the daemon's CPU time, in user and kernel mode (`utime` and `stime` of proc(5)'s stat).
@@ -105,7 +106,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
     let told = ["reported", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
-    assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
+    assert!(told.iter().sum::<u64>() <= arrived + STRAY && told[2] > 0, "{told:?}");
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
 
     // The maximum applies per CPU and second.
