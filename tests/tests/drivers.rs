@@ -18,7 +18,6 @@ use nix::sys::{
 use portsentry_tests::lab::{
     Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Talk, Wire, segment, syn, wait_within,
 };
-use serde_json::Value;
 
 /// Drivers that run an XDP program themselves and keep it.
 const NATIVE: [&str; 2] = ["igb", "virtio_net"];
@@ -210,14 +209,14 @@ fn answers_to_challenges_carry_the_tag() {
 fn received(lab: &Lab) -> u64 {
     // It makes e1000 ask the card, which it does every two seconds otherwise.
     lab.host.run("ethtool", &["--statistics", INTERFACE]);
-    let said = lab.host.run("ip", &["-json", "-statistics", "link", "show", INTERFACE]);
-    let links: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
-    links[0]["stats64"]["rx"]["packets"].as_u64().unwrap_or_else(|| panic!("no count in {said}"))
+    lab.host.frames(INTERFACE, "rx")
 }
 
-/// Returns the frames that an open wire has received since.
-fn captured(wire: &Wire) -> Vec<Vec<u8>> {
-    iter::from_fn(|| wire.receive(Duration::ZERO)).collect()
+/// Moves the frames that each wire has received to its list.
+fn collect(wires: &[Wire; 2], frames: &mut [Vec<Vec<u8>>; 2]) {
+    for (wire, frames) in wires.iter().zip(frames) {
+        frames.extend(iter::from_fn(|| wire.receive(Duration::ZERO)));
+    }
 }
 
 /// A card whose driver runs no XDP programs never is without one: it keeps the generic program that it got before it was configured.
@@ -241,7 +240,7 @@ fn the_card_a_capture_at_the_other_end_and_the_daemon_count_the_same() {
             daemon.wait_until("the program is native", is_settled);
         }
         let captures = [Wire::open(&lab.scanner), Wire::open(&lab.bystander)];
-        let mut frames: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
+        let mut frames = [Vec::new(), Vec::new()];
         let [card, dropped] = [received(&lab), daemon.counter("dropped")];
         let frame = syn(SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), SERVICE));
         let mouth = Wire::mouth(&lab.scanner);
@@ -261,17 +260,14 @@ fn the_card_a_capture_at_the_other_end_and_the_daemon_count_the_same() {
                 || daemon.counter("dropped") >= dropped + rounds * FRAMES,
             );
             // Before a capture's buffer is full.
-            captures.iter().zip(&mut frames).for_each(|(wire, frames)| frames.extend(captured(wire)));
+            collect(&captures, &mut frames);
         }
         daemon.wait_until("the card counts them", || received(&lab) >= card + rounds * FRAMES);
-        captures.iter().zip(&mut frames).for_each(|(wire, frames)| frames.extend(captured(wire)));
+        collect(&captures, &mut frames);
         let is_from = |frame: &&Vec<u8>| segment(frame).is_some_and(|it| it.source.ip() == source);
         let is_to = |frame: &&Vec<u8>| segment(frame).is_some_and(|it| it.destination.ip() == source);
-        let [sent, others] = {
-            let [scanner, _] = &frames;
-            let others = frames.iter().flatten().filter(|frame| !is_from(frame));
-            [scanner.iter().filter(is_from).count(), others.count()].map(|number| number as u64)
-        };
+        let sent = frames[0].iter().filter(is_from).count() as u64;
+        let others = frames.iter().flatten().filter(|frame| !is_from(frame)).count() as u64;
         let answers = frames.iter().flatten().filter(is_to).count();
         let [card, dropped] = [received(&lab) - card, daemon.counter("dropped") - dropped];
         println!("{sent} sent, {dropped} dropped, {card} received by the card, {others} other frames");

@@ -222,9 +222,9 @@ fn a_blocked_source_passes_once_the_daemon_is_long_dead() {
 /// Whether a program that unshare(1) runs is itself in the new time namespace. Before Linux 6.3 only its children are
 /// (`exec_task_namespaces` in `kernel/nsproxy.c`).
 fn programs_enter_time_namespaces(lab: &Lab) -> bool {
-    let namespace = |words: &[&str]| lab.host.run(words[0], &words[1..]);
     let link = "/proc/self/ns/time";
-    namespace(&["/usr/bin/unshare", "--time", "readlink", link]) != namespace(&["readlink", link])
+    let inside = lab.host.run("/usr/bin/unshare", &["--time", "readlink", link]);
+    inside != lab.host.run("readlink", &[link])
 }
 
 /// Time from the machine's boot, as the daemon sees it, to the watch of ports, less than `SERVED_GRACE`.

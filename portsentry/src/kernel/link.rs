@@ -129,9 +129,9 @@ pub(super) fn settle(
     Ok(attached)
 }
 
-/// Tries to offload the program to the card, which changes nothing if that is refused. Returns the refusal, which tells why the
-/// interface can't have a native program: a device above it has one, in whatever namespace (`EEXIST`), or perhaps its driver runs none
-/// (`dev_xdp_attach` in `net/core/dev.c`).
+/// Tries to offload the program to the card. Returns the refusal, which has changed nothing. Its number shows whether a native program
+/// is possible (`dev_xdp_attach` in `net/core/dev.c`): `EEXIST` if a device above the interface has a program, in whatever namespace,
+/// `EOPNOTSUPP` if the driver may run none.
 fn refusal_to_offload(program: &mut Xdp, index: u32) -> Result<Option<ProgramError>, Error> {
     match program.attach_to_if_index(index, XdpMode::Hardware) {
         Ok(attempt) => program.detach(attempt).map(|()| None).map_err(Error::from),
